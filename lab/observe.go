@@ -1,0 +1,102 @@
+package lab
+
+import (
+	"hybridlab/lab/wire"
+)
+
+// Observation is everything that was seen of one attempt at one cell. It is
+// data: no judgement, JSON on disk (observations.jsonl), enough to judge the
+// cell again without its packets.
+type Observation struct {
+	Cell    string `json:"cell"`
+	Attempt int    `json:"attempt"`           // 1 for the first
+	Control string `json:"control,omitempty"` // which control of the cell this is; empty: the cell itself
+	Client  End    `json:"client"`
+	Server  End    `json:"server"`
+	Wire    Wire   `json:"wire"`
+	Path    Path   `json:"path"`
+	Capture string `json:"capture,omitempty"` // pcapng file, relative to the run directory
+	Fault   string `json:"fault,omitempty"`   // the lab broke: why; everything else is then suspect
+}
+
+// End is what one peer said and did. Nothing in it is trusted for the
+// negotiated group: it is compared with Wire.
+type End struct {
+	Exit        int    `json:"exit"`                  // exit code; 127: cannot do what was asked
+	Unsupported string `json:"unsupported,omitempty"` // why the peer cannot do what was asked
+	TimedOut    bool   `json:"timed_out,omitempty"`   // stopped by the lab at the cell's deadline
+	Done        bool   `json:"done,omitempty"`        // handshake completed, by its own account
+	Data        bool   `json:"data,omitempty"`        // received application data from the other end
+	Group       string `json:"group,omitempty"`       // group it claims, IANA name; empty: it does not say
+	Version     string `json:"version,omitempty"`     // protocol it claims, "TLS 1.3"
+	Reached     string `json:"reached,omitempty"`     // client only: common name of the certificate it was shown
+	Error       string `json:"error,omitempty"`       // the peer's own words, at most 2 KiB
+	CPUMicros   int64  `json:"cpu_us,omitempty"`      // user + system time of the process, microseconds
+}
+
+// Wire is what the capture proves. Slices are in order of appearance.
+type Wire struct {
+	ClientHellos []Hello      `json:"client_hellos,omitempty"` // as they left the client; the second answers a HelloRetryRequest
+	AtServer     []Hello      `json:"at_server,omitempty"`     // as they reached the server
+	HRR          *ServerHello `json:"hrr,omitempty"`           // as the client received it
+	ServerHello  *ServerHello `json:"server_hello,omitempty"`  // as the client received it
+	FromServer   *ServerHello `json:"from_server,omitempty"`   // the ServerHello as it left the server
+	Alerts       []Alert      `json:"alerts,omitempty"`        // plaintext alerts only: later ones are encrypted
+	ClientClose  string       `json:"client_close,omitempty"`  // how the client's side ended first: "fin-client" "rst-client" "fin-server" "rst-server"; empty: silence
+	AppToServer  int          `json:"app_to_server"`           // application_data record bytes seen after the handshake began
+	AppToClient  int          `json:"app_to_client"`
+	HandshakeMS  float64      `json:"handshake_ms,omitempty"` // first SYN to the client's Finished, client side
+	Connected    bool         `json:"connected"`              // the TCP handshake completed on the client side
+	MaxPayload   int          `json:"max_payload"`            // largest TCP payload seen from either end, bytes
+	OverMSS      int          `json:"over_mss,omitempty"`     // segments larger than the receiver's MSS: offload leaked, the cell is void
+	Unseen       int          `json:"unseen,omitempty"`       // bytes acknowledged but never captured: the evidence is incomplete
+	Retransmits  int          `json:"retransmits,omitempty"`  // TCP segments sent again, both ends
+	DecodeErr    string       `json:"decode_err,omitempty"`   // first thing the decoder could not read
+}
+
+// Hello sums up one ClientHello and how it was cut.
+type Hello struct {
+	Bytes    int          `json:"bytes"`    // record headers included
+	Segments int          `json:"segments"` // TCP segments that carried it
+	Records  int          `json:"records"`  // TLS records that carried it
+	Groups   []wire.Group `json:"groups"`   // supported_groups
+	Shares   []wire.Group `json:"shares"`   // key_share entries
+	TLS13    bool         `json:"tls13"`    // supported_versions lists 0x0304
+	SHA256   string       `json:"sha256"`   // of the handshake message: equal hellos were not rewritten
+}
+
+// ServerHello sums up a ServerHello or HelloRetryRequest, or, for TLS 1.2,
+// the group of the ServerKeyExchange.
+type ServerHello struct {
+	Bytes   int        `json:"bytes"`
+	Version uint16     `json:"version"` // selected: 0x0304 for TLS 1.3
+	Group   wire.Group `json:"group"`   // 0: none (a PSK, RSA key exchange)
+	Cipher  uint16     `json:"cipher"`
+}
+
+// Alert is a plaintext alert record.
+type Alert struct {
+	From string `json:"from"` // "client" or "server"
+	Name string `json:"name"` // RFC 8446 section 6 name: "handshake_failure"
+	Code uint8  `json:"code"`
+}
+
+// Path is what the engine says about the link.
+type Path struct {
+	Packets   int    `json:"packets"`             // received from both ends
+	Delivered int    `json:"delivered"`           // handed to an end; counts duplicates and fragments
+	Drops     []Drop `json:"drops,omitempty"`     // first 64; Dropped has the total
+	Dropped   int    `json:"dropped,omitempty"`   // packets the engine did not deliver
+	ICMP      int    `json:"icmp,omitempty"`      // "too big" messages the engine sent
+	MaxLateUS int64  `json:"max_late_us"`         // worst lateness against the link's schedule, microseconds
+	Late      bool   `json:"late,omitempty"`      // lateness beyond what a timing claim can bear
+	Uncounted int    `json:"uncounted,omitempty"` // packets the books do not explain: always 0, or the cell is a fault
+}
+
+// Drop is one packet that did not arrive, and why.
+type Drop struct {
+	Packet int    `json:"packet"` // 1-based number in the capture
+	Dir    string `json:"dir"`    // "to server", "to client"
+	Reason string `json:"reason"`
+	Bytes  int    `json:"bytes"` // IP length
+}

@@ -1,0 +1,115 @@
+package lab
+
+// Outcome is the closed set of results of a cell.
+type Outcome string
+
+const (
+	Hybrid    Outcome = "hybrid"    // a post-quantum group (hybrid or pure ML-KEM), as predicted
+	Classical Outcome = "classical" // a classical group, as predicted
+	Refused   Outcome = "refused"   // no common ground, refused as predicted
+
+	Downgrade Outcome = "downgrade" // both ends were set up for post-quantum; something weaker came out
+	Failure   Outcome = "failure"   // the handshake did not complete
+	Size      Outcome = "size"      // it did not complete, and size, segmentation or record cuts are the trigger
+	Misroute  Outcome = "misroute"  // completed, with a server other than the one addressed
+	Misreport Outcome = "misreport" // a peer claims another group than the wire shows
+	Slow      Outcome = "slow"      // completed, far later than the link explains
+
+	Unsupported  Outcome = "unsupported"  // a peer cannot do what the cell asks, declared or probed
+	Inconclusive Outcome = "inconclusive" // the control failed too, or the evidence is incomplete
+	Flaky        Outcome = "flaky"        // attempts disagree
+	Fault        Outcome = "fault"        // the lab broke, not a peer
+)
+
+// Outcomes lists every outcome in report order.
+var Outcomes = []Outcome{Hybrid, Classical, Refused, Downgrade, Failure, Size, Misroute, Misreport, Slow,
+	Unsupported, Inconclusive, Flaky, Fault}
+
+// Finding reports whether the outcome is something a user must look at.
+func (o Outcome) Finding() bool {
+	switch o {
+	case Downgrade, Failure, Size, Misroute, Misreport, Slow:
+		return true
+	}
+	return false
+}
+
+// Pass reports whether the outcome is as predicted.
+func (o Outcome) Pass() bool { return o == Hybrid || o == Classical || o == Refused }
+
+// Letter is the outcome's mark in a matrix, so that colour is never alone.
+func (o Outcome) Letter() string {
+	switch o {
+	case Hybrid:
+		return "H"
+	case Classical:
+		return "c"
+	case Refused:
+		return "r"
+	case Downgrade:
+		return "D"
+	case Failure:
+		return "F"
+	case Size:
+		return "S"
+	case Misroute:
+		return "M"
+	case Misreport:
+		return "L"
+	case Slow:
+		return "T"
+	case Unsupported:
+		return "-"
+	case Inconclusive:
+		return "?"
+	case Flaky:
+		return "~"
+	case Fault:
+		return "!"
+	}
+	return " "
+}
+
+// Verdict is one line of verdicts.jsonl. Its schema is published in
+// reports/verdict.schema.json; an absent field is not known, never zero.
+type Verdict struct {
+	Cell      string   `json:"cell"`
+	Client    PeerID   `json:"client"`
+	Server    PeerID   `json:"server"`
+	Offer     Offer    `json:"offer"`
+	Accept    Offer    `json:"accept"`
+	Link      string   `json:"link"`
+	Boxes     []string `json:"boxes"`
+	Predicted []string `json:"predicted"` // results the rules allow: "hybrid X25519MLKEM768", "refused handshake_failure"
+	Outcome   Outcome  `json:"outcome"`
+	Cause     Cause    `json:"cause,omitempty"`
+	Blame     string   `json:"blame,omitempty"` // "client", "server", "link" or "box NAME"
+	Group     string   `json:"group,omitempty"` // negotiated, from the wire
+	Version   string   `json:"version,omitempty"`
+	HRR       *bool    `json:"hrr,omitempty"`
+
+	HelloBytes    int     `json:"hello_bytes,omitempty"`
+	HelloSegments int     `json:"hello_segments,omitempty"`
+	HelloRecords  int     `json:"hello_records,omitempty"`
+	HandshakeMS   float64 `json:"handshake_ms,omitempty"` // absent where the engine was late
+
+	Trigger   string         `json:"trigger,omitempty"`
+	Threshold int            `json:"threshold,omitempty"`
+	Why       string         `json:"why"` // one plain sentence
+	Remedy    string         `json:"remedy,omitempty"`
+	Control   []ControlTaken `json:"control,omitempty"`
+	Capture   string         `json:"capture,omitempty"`
+	Attempts  []Attempt      `json:"attempts"`
+}
+
+// ControlTaken is a control cell that was run for a finding, and its result.
+type ControlTaken struct {
+	Kind    string  `json:"kind"` // "classical group, same link", "clean link, same groups"
+	Outcome Outcome `json:"outcome"`
+}
+
+// Attempt is one run of the cell; every one is recorded.
+type Attempt struct {
+	Outcome Outcome `json:"outcome"`
+	Cause   Cause   `json:"cause,omitempty"`
+}
