@@ -61,12 +61,16 @@ func (o Offer) Explicit() bool {
 	return slices.ContainsFunc(o.Listed, func(l ListedGroup) bool { return l.Share != ShareDefault })
 }
 
-// Sent returns the groups whose share an explicit offer sends: everything
-// not marked "~".
+// Sent returns the groups whose share an explicit offer sends: those marked
+// "*" where there are any, otherwise everything not marked "~".
 func (o Offer) Sent() []wire.Group {
+	want := ShareDefault
+	if slices.ContainsFunc(o.Listed, func(l ListedGroup) bool { return l.Share == ShareSent }) {
+		want = ShareSent
+	}
 	var gs []wire.Group
 	for _, l := range o.Listed {
-		if l.Share != ShareWithheld {
+		if l.Share == want {
 			gs = append(gs, l.Group)
 		}
 	}

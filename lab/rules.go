@@ -1,0 +1,42 @@
+package lab
+
+import "hybridlab/lab/wire"
+
+// Rules are a stack's selection rules as data, kept beside the peer. Predict
+// computes from them what a cell may come to before it runs.
+type Rules struct {
+	// Default is what the stack's untouched configuration amounts to, with
+	// "*" on every share it sends.
+	Default Offer
+	// Order is the stack's own fixed preference order; nil: the configured
+	// order counts.
+	Order  []wire.Group
+	Shares ShareRule
+	Pick   PickRule
+	// Classical maps a hybrid to the classical group whose share rides along
+	// when ShareFirstAndClassical sends the hybrid's.
+	Classical map[wire.Group]wire.Group
+	// NoMatch is the alert a server sends when no group is common, by its
+	// RFC 8446 name.
+	NoMatch string
+}
+
+// ShareRule says which key shares a client sends when the offer leaves it open.
+type ShareRule string
+
+const (
+	ShareFirst             ShareRule = "first"               // the most preferred group only
+	ShareFirstAndClassical ShareRule = "first-and-classical" // and its classical half, if listed
+)
+
+// PickRule says how a server chooses among the common groups.
+type PickRule string
+
+const (
+	// PickPostQuantum: a common post-quantum group wins even where it costs a
+	// HelloRetryRequest; after that a group whose share came; after that order.
+	PickPostQuantum PickRule = "post-quantum-first"
+	// PickTier: the best tier with a common group wins; inside it a group
+	// whose share came beats a better one that needs a HelloRetryRequest.
+	PickTier PickRule = "tier-then-share"
+)
