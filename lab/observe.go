@@ -8,15 +8,15 @@ import (
 // data: no judgement, JSON on disk (observations.jsonl), enough to judge the
 // cell again without its packets.
 type Observation struct {
-	Cell    string `json:"cell"`
-	Attempt int    `json:"attempt"`           // 1 for the first
-	Control string `json:"control,omitempty"` // which control of the cell this is; empty: the cell itself
-	Client  End    `json:"client"`
-	Server  End    `json:"server"`
-	Wire    Wire   `json:"wire"`
-	Path    Path   `json:"path"`
-	Capture string `json:"capture,omitempty"` // pcapng file, relative to the run directory
-	Fault   string `json:"fault,omitempty"`   // the lab broke: why; everything else is then suspect
+	Cell      Cell   `json:"cell"`
+	Attempt   int    `json:"attempt"`             // 1 for the first
+	Addressed string `json:"addressed,omitempty"` // identity of the server the client was sent to
+	Client    End    `json:"client"`
+	Server    End    `json:"server"`
+	Wire      Wire   `json:"wire"`
+	Path      Path   `json:"path"`
+	Capture   string `json:"capture,omitempty"` // pcapng file, relative to the run directory
+	Fault     string `json:"fault,omitempty"`   // the lab broke: why; everything else is then suspect
 }
 
 // End is what one peer said and did. Nothing in it is trusted for the
@@ -88,7 +88,9 @@ type Path struct {
 	Drops     []Drop `json:"drops,omitempty"`     // first 64; Dropped has the total
 	Dropped   int    `json:"dropped,omitempty"`   // packets the engine did not deliver
 	ICMP      int    `json:"icmp,omitempty"`      // "too big" messages the engine sent
+	Corrupted int    `json:"corrupted,omitempty"` // packets whose bytes the link changed
 	MaxLateUS int64  `json:"max_late_us"`         // worst lateness against the link's schedule, microseconds
+	BudgetMS  int64  `json:"budget_ms,omitempty"` // longest a handshake takes that the link explains, drops apart; 0: no claim
 	Late      bool   `json:"late,omitempty"`      // lateness beyond what a timing claim can bear
 	Uncounted int    `json:"uncounted,omitempty"` // packets the books do not explain: always 0, or the cell is a fault
 }

@@ -1,9 +1,133 @@
 package lab
 
-import "hybridlab/lab/wire"
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"hybridlab/lab/wire"
+)
 
 // Capability is what one role of a peer can do.
 type Capability struct {
 	Declared []wire.Group `json:"declared"`         // by the peer's row
 	Probed   []wire.Group `json:"probed,omitempty"` // seen on the wire
+}
+
+// Result is one way a cell may end.
+type Result struct {
+	Outcome Outcome    // Hybrid, Classical or Refused
+	Group   wire.Group // for the first two
+	HRR     bool       // a HelloRetryRequest comes first
+	Alert   string     // for Refused
+}
+
+func (r Result) String() string {
+	switch {
+	case r.Outcome == Refused:
+		return fmt.Sprintf("refused %s", r.Alert)
+	case r.HRR:
+		return fmt.Sprintf("%s %s after HelloRetryRequest", r.Outcome, r.Group)
+	}
+	return fmt.Sprintf("%s %s", r.Outcome, r.Group)
+}
+
+// Prediction is what the rules of both stacks allow, before anything ran.
+type Prediction struct {
+	Allowed  []Result
+	Shares   []wire.Group // key shares the client will send
+	CommonPQ []wire.Group // post-quantum groups both ends are set up for
+}
+
+// Strings lists the allowed results for a verdict.
+func (p Prediction) Strings() []string {
+	out := make([]string, len(p.Allowed))
+	for i, r := range p.Allowed {
+		out[i] = r.String()
+	}
+	return out
+}
+
+// Predict applies the client's share rule and the server's selection rule to
+// a cell (RFC 8446 sections 4.1.1 and 4.2.8 leave both to the stack).
+func Predict(c Cell, client, server Rules) Prediction {
+	offered, accepted := client.listed(c.Offer), server.listed(c.Accept)
+	p := Prediction{Shares: client.shares(c.Offer, offered)}
+	var common []ListedGroup
+	for _, l := range accepted {
+		if slices.ContainsFunc(offered, func(o ListedGroup) bool { return o.Group == l.Group }) {
+			common = append(common, l)
+			if l.Group.PostQuantum() {
+				p.CommonPQ = append(p.CommonPQ, l.Group)
+			}
+		}
+	}
+	p.Allowed = []Result{server.pick(common, p.Shares)}
+	return p
+}
+
+// listed is the list a stack makes of its configuration, best first.
+func (r Rules) listed(o Offer) []ListedGroup {
+	if o.Default() {
+		o = r.Default
+	}
+	out := slices.Clone(o.Listed)
+	if r.Order != nil {
+		slices.SortStableFunc(out, func(a, b ListedGroup) int {
+			return cmp.Compare(slices.Index(r.Order, a.Group), slices.Index(r.Order, b.Group))
+		})
+	}
+	return out
+}
+
+// shares are the groups a client sends a key share for.
+func (r Rules) shares(o Offer, listed []ListedGroup) []wire.Group {
+	if o.Default() {
+		o = r.Default
+	}
+	if o.Explicit() {
+		return o.Sent()
+	}
+	if len(listed) == 0 {
+		return nil
+	}
+	first := listed[0].Group
+	sent := []wire.Group{first}
+	half, ok := r.Classical[first]
+	if r.Shares == ShareFirstAndClassical && ok && slices.ContainsFunc(listed, func(l ListedGroup) bool { return l.Group == half }) {
+		sent = append(sent, half)
+	}
+	return sent
+}
+
+// pick is the server's choice among the common groups, given best first.
+func (r Rules) pick(common []ListedGroup, shares []wire.Group) Result {
+	if len(common) == 0 {
+		return Result{Outcome: Refused, Alert: r.NoMatch}
+	}
+	rank := func(l ListedGroup) (class, share int) {
+		if !slices.Contains(shares, l.Group) {
+			share = 1
+		}
+		if r.Pick == PickPostQuantum && !l.Group.PostQuantum() {
+			class = 1
+		}
+		if r.Pick == PickTier {
+			class = l.Tier
+		}
+		return class, share
+	}
+	best := slices.MinFunc(common, func(a, b ListedGroup) int {
+		ac, as := rank(a)
+		bc, bs := rank(b)
+		return cmp.Or(cmp.Compare(ac, bc), cmp.Compare(as, bs))
+	})
+	return Result{Outcome: kindOf(best.Group), Group: best.Group, HRR: !slices.Contains(shares, best.Group)}
+}
+
+func kindOf(g wire.Group) Outcome {
+	if g.PostQuantum() {
+		return Hybrid
+	}
+	return Classical
 }

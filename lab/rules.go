@@ -19,6 +19,9 @@ type Rules struct {
 	// NoMatch is the alert a server sends when no group is common, by its
 	// RFC 8446 name.
 	NoMatch string
+	// Cure is what to change where this server quietly accepts a classical
+	// share although both ends could do better; empty: nothing known.
+	Cure string
 }
 
 // ShareRule says which key shares a client sends when the offer leaves it open.

@@ -9,7 +9,7 @@ const (
 	Refused   Outcome = "refused"   // no common ground, refused as predicted
 
 	Downgrade Outcome = "downgrade" // both ends were set up for post-quantum; something weaker came out
-	Failure   Outcome = "failure"   // the handshake did not complete
+	Failure   Outcome = "failure"   // the handshake did not end as the rules allow: it broke, or completed where it must not
 	Size      Outcome = "size"      // it did not complete, and size, segmentation or record cuts are the trigger
 	Misroute  Outcome = "misroute"  // completed, with a server other than the one addressed
 	Misreport Outcome = "misreport" // a peer claims another group than the wire shows
@@ -34,8 +34,22 @@ func (o Outcome) Finding() bool {
 	return false
 }
 
+// Disputed reports whether one attempt is not enough: a finding, or evidence
+// that did not suffice, is run again and compared with controls.
+func (o Outcome) Disputed() bool { return o.Finding() || o == Inconclusive }
+
 // Pass reports whether the outcome is as predicted.
 func (o Outcome) Pass() bool { return o == Hybrid || o == Classical || o == Refused }
+
+// Worked reports whether the handshake came to an end both sides accept,
+// wanted or not: what a control has to show to clear the path.
+func (o Outcome) Worked() bool {
+	switch o {
+	case Downgrade, Misreport, Slow:
+		return true
+	}
+	return o.Pass()
+}
 
 // Letter is the outcome's mark in a matrix, so that colour is never alone.
 func (o Outcome) Letter() string {
@@ -100,12 +114,6 @@ type Verdict struct {
 	Control   []ControlTaken `json:"control,omitempty"`
 	Capture   string         `json:"capture,omitempty"`
 	Attempts  []Attempt      `json:"attempts"`
-}
-
-// ControlTaken is a control cell that was run for a finding, and its result.
-type ControlTaken struct {
-	Kind    string  `json:"kind"` // "classical group, same link", "clean link, same groups"
-	Outcome Outcome `json:"outcome"`
 }
 
 // Attempt is one run of the cell; every one is recorded.

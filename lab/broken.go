@@ -1,0 +1,157 @@
+package lab
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// broken is the last rule: the handshake did not complete and was not
+// refused as predicted. The evidence names the cause; the controls say
+// whether the link is to blame and whether size is the trigger.
+func (j *judge) broken() bool {
+	cause, blame, what := j.evidence()
+	clean, classical := j.control(ControlClean), j.control(ControlClassical)
+	what = fmt.Sprintf("%s; predicted %s", what, strings.Join(j.v.Predicted, " or "))
+	switch {
+	case clean == Fault || classical == Fault:
+		return j.decide(Inconclusive, cause, "", "%s; a control could not be run, the lab failed", what)
+	case clean != "" && !clean.Worked() && blame == blameLink:
+		return j.decide(Inconclusive, cause, "", "%s; the same groups end as %s over a clean link too, so the link alone does not explain it", what, clean)
+	case clean != "" && !clean.Worked():
+		return j.decide(Failure, cause, blame, "%s; the same over a clean link", what)
+	case classical != "" && classical != Unsupported && !classical.Worked():
+		return j.decide(Inconclusive, cause, blameLink, "%s; the X25519 control ends as %s on this link too, so neither group nor size is shown to matter", what, classical)
+	case clean.Worked() && classical.Worked() && j.sized(cause):
+		j.v.Trigger = "size"
+		return j.decide(Size, cause, blameLink, "%s; X25519 passes on this link, and the same groups pass on a clean one", what)
+	case clean.Worked():
+		return j.decide(Failure, cause, blameLink, "%s; the same groups pass over a clean link", what)
+	}
+	return j.decide(Failure, cause, blame, "%s", what)
+}
+
+// sized reports whether the evidence points at the size or the cutting of
+// what was sent: the link dropped for size, or a flight of several segments
+// met silence where nothing was dropped at random.
+func (j *judge) sized(c Cause) bool {
+	switch c {
+	case CausePMTUBlackhole, CauseFragmentsDropped:
+		return true
+	case CausePacketLoss, CauseCorruption:
+		return false
+	}
+	return j.v.HelloSegments > 1
+}
+
+// control is the outcome of a control, "" when it was not run.
+func (j *judge) control(kind string) Outcome {
+	for _, c := range j.controls {
+		if c.Kind == kind {
+			return c.Outcome
+		}
+	}
+	return ""
+}
+
+// evidence names the cause of a broken handshake, whom the packets point at,
+// and says it in words. Drops come first: what the link did is certain.
+func (j *judge) evidence() (Cause, string, string) {
+	if cause, what, ok := j.dropped(); ok {
+		return cause, blameLink, what
+	}
+	w := j.o.Wire
+	if a, ok := j.alert(); ok {
+		return CauseOfAlert(a.Name), a.From, fmt.Sprintf("the %s sent alert %s", a.From, a.Name)
+	}
+	switch {
+	case !w.Connected:
+		return CauseNoConnection, blameServer, "the TCP connection was not established"
+	case len(w.ClientHellos) == 0:
+		return CauseNoHello, blameClient, "the client connected and sent no ClientHello" + words(j.o.Client)
+	case w.ServerHello == nil && w.HRR != nil && len(w.ClientHellos) == 1:
+		return CauseHRRIgnored, blameClient, "the client did not answer the HelloRetryRequest" + words(j.o.Client)
+	case w.ServerHello == nil:
+		return j.afterHello()
+	case w.ClientClose != "":
+		kind, from, _ := strings.Cut(w.ClientClose, "-")
+		return CauseClosedMidHandshake, from, fmt.Sprintf("the %s closed with a %s after the ServerHello%s", from, strings.ToUpper(kind), j.wordsOf(from))
+	case w.AppToServer > 0 && w.AppToClient > 0:
+		return CauseNoApplicationData, blameServer, "the handshake ended but application data did not cross"
+	}
+	return CauseSilentMidHandshake, j.silentSide(), "nothing more came after the ServerHello"
+}
+
+func (j *judge) afterHello() (Cause, string, string) {
+	size := fmt.Sprintf("a ClientHello of %d bytes in %d segments", j.v.HelloBytes, j.v.HelloSegments)
+	switch c := j.o.Wire.ClientClose; {
+	case strings.HasSuffix(c, "-client") && j.o.Client.TimedOut, c == "", strings.HasSuffix(c, "-client"):
+		return CauseSilentAfterHello, blameServer, "no answer to " + size
+	case c == "rst-server":
+		return CauseRSTAfterHello, blameServer, "RST in answer to " + size + words(j.o.Server)
+	}
+	return CauseFINAfterHello, blameServer, "the connection was closed in answer to " + size + words(j.o.Server)
+}
+
+func (j *judge) silentSide() string {
+	if j.o.Wire.AppToServer > 0 {
+		return blameServer
+	}
+	return blameClient
+}
+
+// dropped turns the link's books into a cause. Drops for size count only
+// when the sender was not told: with ICMP it had its chance.
+func (j *judge) dropped() (Cause, string, bool) {
+	for _, k := range []struct {
+		cause   Cause
+		reasons []string
+		what    string
+	}{
+		{CausePMTUBlackhole, []string{"mtu-icmp-eaten"}, "larger than the link's MTU, and no ICMP told the sender"},
+		{CauseFragmentsDropped, []string{"fragment-dropped"}, "IP fragments, which this link does not pass"},
+		{CausePacketLoss, []string{"loss", "loss-burst", "loss-nth", "queue-full"}, "lost on the link"},
+	} {
+		var hit []Drop
+		for _, d := range j.o.Path.Drops {
+			if slices.Contains(k.reasons, d.Reason) {
+				hit = append(hit, d)
+			}
+		}
+		if len(hit) > 0 {
+			return k.cause, fmt.Sprintf("%d packets %s were dropped as %s (first: packet %d, %d bytes)", len(hit), hit[0].Dir, k.what, hit[0].Packet, hit[0].Bytes), true
+		}
+	}
+	if j.o.Path.Corrupted > 0 {
+		return CauseCorruption, fmt.Sprintf("the link changed bytes in %d packets", j.o.Path.Corrupted), true
+	}
+	return "", "", false
+}
+
+// pathBlame names who stands between the ends: the box if there is one.
+func (j *judge) pathBlame() string {
+	if len(j.o.Cell.Boxes) > 0 {
+		return "box " + j.o.Cell.Boxes[0]
+	}
+	return blameLink
+}
+
+func (j *judge) wordsOf(side string) string {
+	if side == blameServer {
+		return words(j.o.Server)
+	}
+	return words(j.o.Client)
+}
+
+// words quotes a peer, shortly.
+func words(e End) string {
+	if e.Error == "" {
+		return ""
+	}
+	const most = 160
+	s := e.Error
+	if len(s) > most {
+		s = s[:most] + "..."
+	}
+	return fmt.Sprintf(" (it says %q)", s)
+}

@@ -1,0 +1,258 @@
+package lab
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"hybridlab/lab/wire"
+)
+
+// Classify compares what was seen with what the rules allow. It is pure. The
+// controls are the outcomes of other cells that differ in one variable; none
+// are needed for a pass, and a finding judged without them blames nobody that
+// they could have cleared.
+func Classify(o Observation, p Prediction, server Rules, controls []ControlTaken) Verdict {
+	j := &judge{o: o, p: p, server: server, controls: controls, v: newVerdict(o, p, controls)}
+	for _, rule := range rules {
+		if rule(j) {
+			break
+		}
+	}
+	j.v.Attempts = []Attempt{{Outcome: j.v.Outcome, Cause: j.v.Cause}}
+	return j.v
+}
+
+// rules in order: the first that applies decides. What makes the evidence
+// worthless comes before what the evidence says.
+var rules = []func(*judge) bool{
+	(*judge).fault,
+	(*judge).unsupported,
+	(*judge).incomplete,
+	(*judge).misroute,
+	(*judge).misreport,
+	(*judge).downgrade,
+	(*judge).surprise,
+	(*judge).slow,
+	(*judge).agreed,
+	(*judge).refused,
+	(*judge).broken,
+}
+
+type judge struct {
+	o        Observation
+	p        Prediction
+	server   Rules
+	controls []ControlTaken
+	v        Verdict
+}
+
+// newVerdict copies what is fact whatever the judgement: axes and sizes.
+func newVerdict(o Observation, p Prediction, controls []ControlTaken) Verdict {
+	c := o.Cell
+	v := Verdict{
+		Cell: c.ID, Client: c.Client, Server: c.Server, Offer: c.Offer, Accept: c.Accept, Link: c.Link,
+		Boxes: append([]string{}, c.Boxes...), Predicted: p.Strings(), Control: controls, Capture: o.Capture,
+	}
+	if len(o.Wire.ClientHellos) > 0 {
+		h := o.Wire.ClientHellos[0]
+		v.HelloBytes, v.HelloSegments, v.HelloRecords = h.Bytes, h.Segments, h.Records
+	}
+	if sh := o.Wire.ServerHello; sh != nil {
+		v.Version = versionName(sh.Version)
+		if sh.Group != 0 {
+			v.Group = sh.Group.String()
+		}
+		hrr := o.Wire.HRR != nil
+		v.HRR = &hrr
+	}
+	if !o.Path.Late {
+		v.HandshakeMS = o.Wire.HandshakeMS
+	}
+	return v
+}
+
+func versionName(v uint16) string {
+	switch v {
+	case 0x0304:
+		return "TLS 1.3"
+	case 0x0303:
+		return "TLS 1.2"
+	}
+	return fmt.Sprintf("0x%04x", v)
+}
+
+// decide sets the judgement; it returns true so that a rule can end with it.
+func (j *judge) decide(o Outcome, c Cause, blame, format string, args ...any) bool {
+	j.v.Outcome, j.v.Cause, j.v.Blame = o, c, blame
+	j.v.Why = fmt.Sprintf(format, args...)
+	return true
+}
+
+// The culprits. A box is "box NAME".
+const (
+	blameClient = "client"
+	blameServer = "server"
+	blameLink   = "link"
+)
+
+func (j *judge) fault() bool {
+	switch {
+	case j.o.Fault != "":
+		return j.decide(Fault, "", "", "the lab failed: %s", j.o.Fault)
+	case j.o.Path.Uncounted != 0:
+		return j.decide(Fault, "", "", "the engine's books do not explain %d packets", j.o.Path.Uncounted)
+	case j.o.Wire.OverMSS != 0:
+		return j.decide(Fault, "", "", "%d TCP segments exceed the receiver's MSS: segmentation offload reached the engine, so this cell tested nothing", j.o.Wire.OverMSS)
+	}
+	return false
+}
+
+func (j *judge) unsupported() bool {
+	switch {
+	case j.o.Client.Unsupported != "":
+		return j.decide(Unsupported, "", "", "client %s: %s", j.o.Cell.Client, j.o.Client.Unsupported)
+	case j.o.Server.Unsupported != "":
+		return j.decide(Unsupported, "", "", "server %s: %s", j.o.Cell.Server, j.o.Server.Unsupported)
+	}
+	return false
+}
+
+func (j *judge) incomplete() bool {
+	if j.o.Wire.Unseen == 0 {
+		return false
+	}
+	return j.decide(Inconclusive, "", "", "%d bytes were acknowledged that the capture never saw", j.o.Wire.Unseen)
+}
+
+// completed: a ServerHello on the wire and application data both ways. No
+// data, no pass.
+func (j *judge) completed() bool {
+	w := j.o.Wire
+	return w.ServerHello != nil && w.AppToServer > 0 && w.AppToClient > 0 && j.o.Client.Data
+}
+
+func (j *judge) misroute() bool {
+	reached := j.o.Client.Reached
+	if reached == "" || j.o.Addressed == "" || reached == j.o.Addressed {
+		return false
+	}
+	return j.decide(Misroute, CauseWrongServer, j.pathBlame(), "the client was sent to %q and reached %q", j.o.Addressed, reached)
+}
+
+func (j *judge) misreport() bool {
+	if j.o.Wire.ServerHello == nil {
+		return false
+	}
+	wireGroup := j.v.Group
+	for _, e := range []struct {
+		who string
+		End
+	}{{blameClient, j.o.Client}, {blameServer, j.o.Server}} {
+		if e.Group != "" && wireGroup != "" && e.Group != wireGroup {
+			return j.decide(Misreport, CauseClaimDiffers, e.who, "the %s says %s, the ServerHello says %s", e.who, e.Group, wireGroup)
+		}
+	}
+	return false
+}
+
+func (j *judge) downgrade() bool {
+	if !j.completed() || len(j.p.CommonPQ) == 0 || j.o.Wire.ServerHello.Group.PostQuantum() {
+		return false
+	}
+	pq := j.p.CommonPQ[0]
+	switch w := j.o.Wire; {
+	case j.rewritten():
+		return j.decide(Downgrade, CauseHelloRewritten, j.pathBlame(),
+			"both ends are set up for %s; the server received another ClientHello than the client sent, and %s came out", pq, j.v.Group)
+	case w.ServerHello.Version != 0x0304:
+		return j.decide(Downgrade, CauseTLS12, blameServer, "both ends are set up for %s; %s came out, which has no post-quantum groups", pq, j.v.Version)
+	case !slices.ContainsFunc(w.ClientHellos[0].Groups, wire.Group.PostQuantum):
+		return j.decide(Downgrade, CauseClientPreferredClassical, blameClient, "the client is set up for %s and never offered it", pq)
+	}
+	j.v.Remedy = j.server.Cure
+	return j.decide(Downgrade, CauseServerPreferredClassical, blameServer,
+		"both ends are set up for %s; the server took the client's %s share instead of asking for %s with a HelloRetryRequest", pq, j.v.Group, pq)
+}
+
+func (j *judge) rewritten() bool {
+	a, b := j.o.Wire.ClientHellos, j.o.Wire.AtServer
+	return len(a) > 0 && len(b) > 0 && a[0].SHA256 != b[0].SHA256
+}
+
+// surprise: it completed, and not in a way the rules allow.
+func (j *judge) surprise() bool {
+	if !j.completed() {
+		return false
+	}
+	sh, hrr := j.o.Wire.ServerHello, j.o.Wire.HRR != nil
+	var group bool
+	for _, r := range j.p.Allowed {
+		if r.Outcome == Refused || r.Group != sh.Group {
+			continue
+		}
+		if r.HRR == hrr {
+			return false
+		}
+		group = true
+	}
+	expected := strings.Join(j.v.Predicted, " or ")
+	switch {
+	case group:
+		return j.decide(Failure, CauseUnexpectedHRR, blameServer, "%s came out as predicted, but HelloRetryRequest seen is %t: the rules say %s", j.v.Group, hrr, expected)
+	case slices.ContainsFunc(j.p.Allowed, func(r Result) bool { return r.Outcome != Refused }):
+		return j.decide(Failure, CauseUnexpectedGroup, blameServer, "%s came out; the rules say %s", j.v.Group, expected)
+	}
+	return j.decide(Failure, CauseUnexpectedSuccess, blameServer, "completed with %s; the rules say %s", j.v.Group, expected)
+}
+
+// slow makes a claim only where the engine was on time, and allows for every
+// drop a retransmission timeout.
+func (j *judge) slow() bool {
+	p, ms := j.o.Path, j.o.Wire.HandshakeMS
+	if !j.completed() || p.Late || p.BudgetMS == 0 || ms <= float64(p.BudgetMS) || p.Dropped > 0 {
+		return false
+	}
+	return j.decide(Slow, CauseTooSlow, j.slowBlame(), "the handshake took %.0f ms; the link explains %d ms, and it dropped nothing", ms, p.BudgetMS)
+}
+
+func (j *judge) slowBlame() string {
+	if j.o.Wire.Retransmits > 0 {
+		return blameLink
+	}
+	return blameServer
+}
+
+func (j *judge) agreed() bool {
+	if !j.completed() {
+		return false
+	}
+	how := ""
+	if j.o.Wire.HRR != nil {
+		how = " after a HelloRetryRequest"
+	}
+	return j.decide(kindOf(j.o.Wire.ServerHello.Group), "", "", "%s, as predicted%s", j.v.Group, how)
+}
+
+// refused: a server's alert, where the rules say refusal.
+func (j *judge) refused() bool {
+	a, ok := j.alert()
+	if !ok || j.o.Wire.ServerHello != nil {
+		return false
+	}
+	for _, r := range j.p.Allowed {
+		if r.Outcome == Refused && a.Name == r.Alert {
+			return j.decide(Refused, "", "", "no common group: the %s sent %s, as predicted", a.From, a.Name)
+		}
+	}
+	return false
+}
+
+func (j *judge) alert() (Alert, bool) {
+	for _, a := range j.o.Wire.Alerts {
+		if a.Name != "close_notify" {
+			return a, true
+		}
+	}
+	return Alert{}, false
+}

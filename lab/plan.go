@@ -1,0 +1,129 @@
+package lab
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Role is which end of the handshake a peer plays.
+type Role string
+
+const (
+	ClientRole Role = "client"
+	ServerRole Role = "server"
+)
+
+// Case pairs what the client offers with what the server accepts.
+type Case struct{ Offer, Accept Offer }
+
+// Matrix is the product to be run.
+type Matrix struct {
+	Clients, Servers []PeerID
+	Cases            []Case
+	Links            []string
+	Boxes            [][]string // chains; empty: no box
+}
+
+// Catalogue knows the peers. Both answers are data from the peers' rows, so
+// that the same matrix expands to the same plan in every process.
+type Catalogue interface {
+	// Rules of a peer; zero for one that is not known.
+	Rules(PeerID) Rules
+	// Unsupported says why a peer cannot be configured so; empty: it can.
+	Unsupported(PeerID, Role, Offer) string
+}
+
+// Plan is the list of cells to run, sorted by id, and what was left out.
+type Plan struct {
+	Cells    []Cell
+	Excluded []Exclusion
+}
+
+// Expand multiplies the axes out. It is pure: the same matrix and catalogue
+// give the same bytes. A combination a peer cannot express is excluded with
+// the reason, never dropped.
+func Expand(m Matrix, known Catalogue) Plan {
+	if len(m.Boxes) == 0 {
+		m.Boxes = [][]string{nil}
+	}
+	var p Plan
+	seen := map[string]bool{}
+	for c := range m.all {
+		switch why := why(c, known); {
+		case seen[c.ID]:
+		case why != "":
+			p.Excluded = append(p.Excluded, Exclusion{c.ID, why})
+		default:
+			p.Cells = append(p.Cells, c)
+		}
+		seen[c.ID] = true
+	}
+	slices.SortFunc(p.Cells, func(a, b Cell) int { return strings.Compare(a.ID, b.ID) })
+	slices.SortFunc(p.Excluded, func(a, b Exclusion) int { return strings.Compare(a.Cell, b.Cell) })
+	return p
+}
+
+// all yields every combination of the axes.
+func (m Matrix) all(yield func(Cell) bool) {
+	for _, client := range m.Clients {
+		for _, server := range m.Servers {
+			for _, cs := range m.Cases {
+				for _, link := range m.Links {
+					for _, boxes := range m.Boxes {
+						if !yield(NewCell(client, server, cs.Offer, cs.Accept, link, boxes...)) {
+							return
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+func why(c Cell, known Catalogue) string {
+	if w := known.Unsupported(c.Client, ClientRole, c.Offer); w != "" {
+		return fmt.Sprintf("client %s: %s", c.Client, w)
+	}
+	if w := known.Unsupported(c.Server, ServerRole, c.Accept); w != "" {
+		return fmt.Sprintf("server %s: %s", c.Server, w)
+	}
+	return ""
+}
+
+// Digest identifies the plan: SHA-256 over its cells, 16 hex digits.
+func (p Plan) Digest() string {
+	b, err := json.Marshal(p.Cells)
+	if err != nil {
+		panic(err) // cells are plain data
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:8])
+}
+
+// Shard keeps every n-th cell, starting with the i-th (1 <= i <= n). The n
+// shards are disjoint and together are the plan.
+func (p Plan) Shard(i, n int) Plan {
+	out := Plan{Excluded: p.Excluded}
+	for k, c := range p.Cells {
+		if k%n == i-1 {
+			out.Cells = append(out.Cells, c)
+		}
+	}
+	return out
+}
+
+// ParseShard reads "i/n".
+func ParseShard(s string) (i, n int, err error) {
+	a, b, ok := strings.Cut(s, "/")
+	if i, err = strconv.Atoi(a); err == nil && ok {
+		if n, err = strconv.Atoi(b); err == nil && 1 <= i && i <= n {
+			return i, n, nil
+		}
+	}
+	return 0, 0, fmt.Errorf("parse shard %q: want i/n with 1 <= i <= n, such as 2/8", s)
+}

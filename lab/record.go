@@ -1,0 +1,151 @@
+package lab
+
+import (
+	"bufio"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"hybridlab/lab/capture"
+)
+
+// sampled passes keep their capture: one cell in so many, chosen by id.
+const samplePasses = 50
+
+// Recorder writes a run directory while the run goes on. It is the Runner's
+// Sink. Everything goes to disk at once: results of 10,000 cells need no
+// memory, and a killed run keeps its finished cells.
+type Recorder struct {
+	RunDir
+	// OnVerdict is called after each verdict was stored, one at a time.
+	OnVerdict func(Verdict)
+
+	mu           sync.Mutex
+	verdicts     *jsonl
+	observations *jsonl
+}
+
+// Record creates the run directory, which must not exist or be empty, and
+// writes the first report.json.
+func Record(dir string, head Report) (*Recorder, error) {
+	if entries, err := os.ReadDir(dir); err == nil && len(entries) > 0 {
+		return nil, fmt.Errorf("create run directory %q: it is not empty; give another --out", dir)
+	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("create run directory: %w", err)
+	}
+	if err := os.MkdirAll(filepath.Join(dir, CapturesDir), 0o755); err != nil {
+		return nil, fmt.Errorf("create run directory: %w", err)
+	}
+	head.Schema, head.Counts = SchemaVersion, map[Outcome]int{}
+	r := &Recorder{RunDir: RunDir{Dir: dir, Report: head}}
+	var err error
+	if r.verdicts, err = createJSONL(filepath.Join(dir, VerdictsFile)); err != nil {
+		return nil, err
+	}
+	if r.observations, err = createJSONL(filepath.Join(dir, ObservationsFile)); err != nil {
+		return nil, err
+	}
+	return r, r.SaveReport()
+}
+
+// Observed implements Sink. Captures are kept of everything that is not a
+// pass and of a sample of passes.
+func (r *Recorder) Observed(o Observation, v Verdict, e Evidence) (string, error) {
+	if len(e.Packets) > 0 && (!v.Outcome.Pass() || sampled(o.Cell.ID)) {
+		o.Capture = captureName(o)
+		if err := r.capture(o, e); err != nil {
+			return "", err
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return o.Capture, r.observations.add(o)
+}
+
+// Judged implements Sink.
+func (r *Recorder) Judged(v Verdict) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.verdicts.add(v); err != nil {
+		return err
+	}
+	r.Report.Judged++
+	r.Report.Counts[v.Outcome]++
+	if r.OnVerdict != nil {
+		r.OnVerdict(v)
+	}
+	return nil
+}
+
+// Close ends the run and writes the final report.json.
+func (r *Recorder) Close(ended time.Time) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.Report.Ended = ended
+	r.Report.Interrupted = r.Report.Judged < r.Report.Cells
+	return errors.Join(r.verdicts.close(), r.observations.close(), r.SaveReport())
+}
+
+func sampled(id string) bool {
+	h := fnv.New32a()
+	h.Write([]byte(id))
+	return h.Sum32()%samplePasses == 0
+}
+
+// captureName hashes the cell id: names of peers and links never become
+// paths.
+func captureName(o Observation) string {
+	sum := sha256.Sum256([]byte(o.Cell.ID))
+	return fmt.Sprintf("%s/%s-%d.pcapng", CapturesDir, hex.EncodeToString(sum[:6]), o.Attempt)
+}
+
+func (r *Recorder) capture(o Observation, e Evidence) error {
+	f, err := os.Create(filepath.Join(r.Dir, o.Capture))
+	if err != nil {
+		return fmt.Errorf("write capture: %w", err)
+	}
+	meta := capture.Meta{
+		Start:   r.Report.Started,
+		Comment: fmt.Sprintf("cell %s, attempt %d, run %s, seed %d", o.Cell.ID, o.Attempt, r.Report.Run, r.Report.Seed),
+	}
+	if err := errors.Join(capture.WritePcapng(f, meta, e.Packets, e.KeyLog), f.Close()); err != nil {
+		return fmt.Errorf("write capture %s: %w", o.Capture, err)
+	}
+	return nil
+}
+
+// jsonl appends one JSON value a line and hands each line to the system
+// whole, so that a killed run loses at most its last line.
+type jsonl struct {
+	f *os.File
+	w *bufio.Writer
+}
+
+func createJSONL(path string) (*jsonl, error) {
+	f, err := os.Create(path)
+	if err != nil {
+		return nil, fmt.Errorf("create run file: %w", err)
+	}
+	return &jsonl{f, bufio.NewWriterSize(f, 64<<10)}, nil
+}
+
+func (j *jsonl) add(v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("encode %T: %w", v, err)
+	}
+	if _, err := j.w.Write(append(b, '\n')); err != nil {
+		return err
+	}
+	return j.w.Flush()
+}
+
+func (j *jsonl) close() error { return errors.Join(j.w.Flush(), j.f.Close()) }

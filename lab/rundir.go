@@ -1,0 +1,135 @@
+package lab
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"os"
+	"path/filepath"
+)
+
+// Names inside a run directory.
+const (
+	ReportFile       = "report.json"        // Report
+	VerdictsFile     = "verdicts.jsonl"     // one Verdict a line
+	ObservationsFile = "observations.jsonl" // one Observation a line: every attempt, controls included
+	JUnitFile        = "junit.xml"
+	IndexFile        = "index.html"
+	CapturesDir      = "captures"
+	LogsDir          = "logs"
+)
+
+// RunDir is a run directory on disk, complete or cut short.
+type RunDir struct {
+	Dir    string
+	Report Report
+}
+
+// OpenRun reads the head of a run directory. A run that was killed opens
+// too: its report says it never ended.
+func OpenRun(dir string) (*RunDir, error) {
+	b, err := os.ReadFile(filepath.Join(dir, ReportFile))
+	if err != nil {
+		return nil, fmt.Errorf("open run %q: %w (want a directory written by hybridlab run)", dir, err)
+	}
+	d := &RunDir{Dir: dir}
+	if err := strict(b, &d.Report); err != nil {
+		return nil, fmt.Errorf("open run %q: read %s: %w", dir, ReportFile, err)
+	}
+	if d.Report.Schema != SchemaVersion {
+		return nil, fmt.Errorf("open run %q: schema %d, this hybridlab reads %d", dir, d.Report.Schema, SchemaVersion)
+	}
+	return d, nil
+}
+
+// Verdicts reads verdicts.jsonl line by line. A broken line is an error that
+// names it, and ends the sequence.
+func (d *RunDir) Verdicts() iter.Seq2[Verdict, error] {
+	return lines[Verdict](filepath.Join(d.Dir, VerdictsFile))
+}
+
+// Observations reads observations.jsonl line by line, like Verdicts.
+func (d *RunDir) Observations() iter.Seq2[Observation, error] {
+	return lines[Observation](filepath.Join(d.Dir, ObservationsFile))
+}
+
+// SaveReport replaces report.json whole or not at all.
+func (d *RunDir) SaveReport() error {
+	b, err := json.MarshalIndent(d.Report, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode %s: %w", ReportFile, err)
+	}
+	return d.Replace(ReportFile, func(w io.Writer) error {
+		_, err := w.Write(append(b, '\n'))
+		return err
+	})
+}
+
+// Replace writes a file of the run beside the old one and renames it, so
+// that a crash leaves the one or the other.
+func (d *RunDir) Replace(name string, write func(io.Writer) error) (err error) {
+	f, err := os.CreateTemp(d.Dir, "."+name+"-*")
+	if err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
+	}
+	defer func() {
+		if err != nil {
+			os.Remove(f.Name())
+			err = fmt.Errorf("write %s: %w", name, err)
+		}
+	}()
+	w := bufio.NewWriter(f)
+	if err := errors.Join(write(w), w.Flush(), f.Chmod(0o644), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), filepath.Join(d.Dir, name))
+}
+
+// maxLine bounds one line of a .jsonl file that is read back: 4 MiB.
+const maxLine = 4 << 20
+
+func lines[T any](path string) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		var zero T
+		f, err := os.Open(path)
+		if err != nil {
+			yield(zero, fmt.Errorf("read run: %w", err))
+			return
+		}
+		defer f.Close()
+		sc := bufio.NewScanner(f)
+		sc.Buffer(make([]byte, 64<<10), maxLine)
+		n := 0
+		for sc.Scan() {
+			n++
+			var t T
+			if err := strict(sc.Bytes(), &t); err != nil {
+				yield(zero, fmt.Errorf("read %s line %d: %w (cut short? the lines before it are intact)", path, n, err))
+				return
+			}
+			if !yield(t, nil) {
+				return
+			}
+		}
+		if err := sc.Err(); err != nil {
+			yield(zero, fmt.Errorf("read %s line %d: %w", path, n+1, err))
+		}
+	}
+}
+
+// strict decodes JSON and refuses unknown keys and trailing data.
+func strict(b []byte, v any) error {
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(v); err != nil {
+		return err
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return errors.New("trailing data")
+	}
+	return nil
+}
