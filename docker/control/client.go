@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/rpc"
-	"os"
 	"time"
 )
 
@@ -42,7 +41,7 @@ func Dial(ctx context.Context, addr, token string) (*Client, error) {
 		if errors.Is(err, errWrongToken) {
 			return nil, fmt.Errorf("dial %s: %w", addr, err)
 		}
-		if last == nil || !errors.Is(err, os.ErrDeadlineExceeded) {
+		if last == nil || !errors.Is(err, context.DeadlineExceeded) {
 			last = err
 		}
 		select {
