@@ -53,6 +53,9 @@ func (p Prediction) Strings() []string {
 func Predict(c Cell, client, server Rules) Prediction {
 	offered, accepted := client.listed(c.Offer), server.listed(c.Accept)
 	p := Prediction{Shares: client.shares(c.Offer, offered)}
+	if server.ClientOrder {
+		accepted = inOrderOf(offered, accepted)
+	}
 	var common []ListedGroup
 	for _, l := range accepted {
 		if slices.ContainsFunc(offered, func(o ListedGroup) bool { return o.Group == l.Group }) {
@@ -78,6 +81,16 @@ func (r Rules) listed(o Offer) []ListedGroup {
 		})
 	}
 	return out
+}
+
+// inOrderOf sorts the server's list as the client names the groups; tiers
+// stay with their groups.
+func inOrderOf(offered, accepted []ListedGroup) []ListedGroup {
+	place := func(l ListedGroup) int {
+		return slices.IndexFunc(offered, func(o ListedGroup) bool { return o.Group == l.Group })
+	}
+	slices.SortStableFunc(accepted, func(a, b ListedGroup) int { return cmp.Compare(place(a), place(b)) })
+	return accepted
 }
 
 // shares are the groups a client sends a key share for.

@@ -13,6 +13,9 @@ type Rules struct {
 	Order  []wire.Group
 	Shares ShareRule
 	Pick   PickRule
+	// ClientOrder: among groups the server ranks alike it takes the one the
+	// client names first, instead of its own first.
+	ClientOrder bool
 	// Classical maps a hybrid to the classical group whose share rides along
 	// when ShareFirstAndClassical sends the hybrid's.
 	Classical map[wire.Group]wire.Group
