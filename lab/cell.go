@@ -1,6 +1,10 @@
 package lab
 
-import "strings"
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
 
 // PeerID names a peer and its version or flavour: "openssl@trixie".
 type PeerID string
@@ -36,4 +40,29 @@ func (c Cell) id() string {
 		parts = append(parts, strings.Join(c.Boxes, "+"))
 	}
 	return strings.Join(parts, "/")
+}
+
+// ParseCell reads a cell id back.
+func ParseCell(id string) (Cell, error) {
+	parts := strings.Split(id, "/")
+	if len(parts) < 4 || len(parts) > 5 || slices.Contains(parts, "") {
+		return Cell{}, fmt.Errorf("parse cell %q: want client/server/groups/link[/boxes]", id)
+	}
+	offer, accept, two := strings.Cut(parts[2], ":")
+	if !two {
+		accept = offer
+	}
+	o, err := ParseOffer(offer)
+	if err != nil {
+		return Cell{}, fmt.Errorf("parse cell %q: %w", id, err)
+	}
+	a, err := ParseOffer(accept)
+	if err != nil {
+		return Cell{}, fmt.Errorf("parse cell %q: %w", id, err)
+	}
+	var boxes []string
+	if len(parts) == 5 {
+		boxes = strings.Split(parts[4], "+")
+	}
+	return NewCell(PeerID(parts[0]), PeerID(parts[1]), o, a, parts[3], boxes...), nil
 }

@@ -90,6 +90,8 @@ func TestWellKnownRows(t *testing.T) {
 		{0x11ed, "SecP384r1MLKEM1024", true, 1665, 1665, "EC point, then ML-KEM"},
 		{0x11ee, "curveSM2MLKEM768", true, 1249, 1153, "EC point, then ML-KEM"},
 		{0x2fb4, "x25519_mlkem768-oqs0.6", true, 1216, 1120, "X25519, then ML-KEM-768"},
+		{0x2fb7, "x448_mlkem768", true, 1240, 1144, "ML-KEM-768, then X448"},
+		{0xfe2f, "frodo1344aes", true, 21520, 21696, ""},
 		{0x6399, "X25519Kyber768Draft00", true, 1216, 1120, "X25519, then Kyber"},
 		{0xfe30, "X25519Kyber512Draft00", true, 832, 800, "X25519, then Kyber"},
 		{0xfe33, "CloudflareDummyKex", false, 0, 0, ""},

@@ -46,7 +46,8 @@ var ffdheGroups = []GroupInfo{
 	{Group: 0x0104, Name: "ffdhe8192", Kind: FFDHE, ClientShare: 1024, ServerShare: 1024, Source: "RFC 7919"},
 }
 
-// The three orders of halves in use. X25519MLKEM768 alone puts ML-KEM first;
+// The orders of halves of the groups that browsers and servers have deployed.
+// X25519MLKEM768 alone puts ML-KEM first, against the order its name suggests;
 // swapping the halves is a known interoperability bug.
 const (
 	kemFirst   = "ML-KEM, then X25519"
@@ -85,7 +86,7 @@ var draftGroups = []GroupInfo{
 	{Group: 0xfe31, Name: "X25519Kyber768Draft00Old", Kind: Hybrid, Status: Private, ClientShare: 1216, ServerShare: 1120, Layout: draftOrder,
 		Source: "BoringSSL 2023-01 to 2023-05, Cloudflare's Go fork", Also: "frodo1344shake in oqs-provider 0.9 and later"},
 	{Group: 0xfe32, Name: "P256Kyber768Draft00", Kind: Hybrid, Status: Private, ClientShare: 1249, ServerShare: 1153, Layout: "EC point, then Kyber",
-		Source: "Cloudflare's Go fork, offered to origins in 2026", Also: "p521_frodo1344shake in oqs-provider 0.9 and later"},
+		Source: "Cloudflare's Go fork, offered to origins in 2026", Also: "CECPQ2b (X25519 with SIKE) in BoringSSL of 2019; p521_frodo1344shake in oqs-provider 0.9 and later"},
 	{Group: 0xfe33, Name: "CloudflareDummyKex", Status: Private, Source: "Cloudflare's Go fork: never selected, forces a HelloRetryRequest"},
 }
 

@@ -27,6 +27,8 @@ var oqsGroups = []GroupInfo{
 	oqsHybrid(0x2f48, "p384_mlkem768-oqs0.6", "P-384", "ML-KEM-768", "0.6"),
 	oqsHybrid(0x2f49, "p521_mlkem1024-oqs0.6", "P-521", "ML-KEM-1024", "0.6"),
 	oqsHybrid(0x2f4a, "p384_mlkem1024-oqs0.6", "P-384", "ML-KEM-1024", "0.6"),
+	// The 0.6 releases are older than the draft that put ML-KEM before X25519,
+	// so theirs is the order of their names.
 	oqsHybrid(0x2fb2, "x25519_mlkem512-oqs0.6", "X25519", "ML-KEM-512", "0.6"),
 	oqsHybrid(0x2fb3, "x448_mlkem768-oqs0.6", "X448", "ML-KEM-768", "0.6"),
 	oqsHybrid(0x2fb4, "x25519_mlkem768-oqs0.6", "X25519", "ML-KEM-768", "0.6"),
@@ -36,8 +38,8 @@ var oqsGroups = []GroupInfo{
 	oqsHybrid(0x2f4c, "p384_mlkem768", "P-384", "ML-KEM-768", "0.7 and later"),
 	oqsHybrid(0x2f4d, "p521_mlkem1024", "P-521", "ML-KEM-1024", "0.7 and later"),
 	oqsHybrid(0x2f4e, "p384_mlkem1024-oqs0.7", "P-384", "ML-KEM-1024", "0.7 and 0.8"),
-	oqsHybrid(0x2fb6, "x25519_mlkem512", "X25519", "ML-KEM-512", "0.7 and later"),
-	oqsHybrid(0x2fb7, "x448_mlkem768", "X448", "ML-KEM-768", "0.7 and later"),
+	oqsReversed(0x2fb6, "x25519_mlkem512", "X25519", "ML-KEM-512", "0.7 and later"),
+	oqsReversed(0x2fb7, "x448_mlkem768", "X448", "ML-KEM-768", "0.7 and later"),
 }
 
 // size is what each end contributes to a key exchange, in bytes.
@@ -68,6 +70,14 @@ func oqsHybrid(g Group, name, curve, kem, releases string) GroupInfo {
 	row.ClientShare += curveSizes[curve]
 	row.ServerShare += curveSizes[curve]
 	row.Layout = fmt.Sprintf("%s, then %s", curve, kem)
+	return row
+}
+
+// oqsReversed is a hybrid whose KEM half comes first: from 0.7 on the project
+// treats every X25519 and X448 hybrid of ML-KEM as X25519MLKEM768 is defined.
+func oqsReversed(g Group, name, curve, kem, releases string) GroupInfo {
+	row := oqsHybrid(g, name, curve, kem, releases)
+	row.Layout = fmt.Sprintf("%s, then %s", kem, curve)
 	return row
 }
 

@@ -1,0 +1,166 @@
+package lab
+
+import (
+	"strings"
+	"testing"
+)
+
+const (
+	pqList   = "x25519mlkem768+x25519"
+	deferred = "x25519+~x25519mlkem768"
+)
+
+// seen builds an observation of a healthy cell; each test breaks one thing.
+func seen(t *testing.T, client, server PeerID, offer, accept, link, group string, change func(*Observation)) Observation {
+	t.Helper()
+	o := Observation{
+		Cell:      NewCell(client, server, MustOffer(offer), MustOffer(accept), link),
+		Attempt:   1,
+		Addressed: "server-1",
+		Client:    End{Done: true, Data: true, Reached: "server-1"},
+		Server:    End{Done: true, Data: true},
+		Wire: Wire{
+			Connected:    true,
+			ClientHellos: []Hello{{Bytes: 1500, Segments: 2, Records: 1, TLS13: true, SHA256: "aa", Groups: MustOffer(offer).Groups()}},
+			AtServer:     []Hello{{Bytes: 1500, Segments: 2, Records: 1, TLS13: true, SHA256: "aa"}},
+			AppToServer:  100, AppToClient: 900, HandshakeMS: 3, ClientClose: "fin-client",
+		},
+		Path: Path{Packets: 20, Delivered: 20, BudgetMS: 1000},
+	}
+	if group != "" {
+		g := groups(t, group)[0]
+		o.Client.Group = g.String()
+		o.Wire.ServerHello = &ServerHello{Bytes: 1215, Version: 0x0304, Group: g}
+	}
+	if change != nil {
+		change(&o)
+	}
+	return o
+}
+
+// silent removes everything after the hello.
+func silent(o *Observation) {
+	o.Client, o.Server = End{TimedOut: true}, End{}
+	o.Wire.ServerHello, o.Wire.AppToClient, o.Wire.AppToServer, o.Wire.ClientClose = nil, 0, 0, ""
+}
+
+func refusedWith(alert string) func(*Observation) {
+	return func(o *Observation) {
+		silent(o)
+		o.Client.TimedOut = false
+		o.Wire.Alerts = []Alert{{From: "server", Name: alert, Code: 40}}
+	}
+}
+
+func blackhole(o *Observation) {
+	silent(o)
+	o.Path.Dropped = 2
+	o.Path.Drops = []Drop{{Packet: 4, Dir: "to server", Reason: "mtu-icmp-eaten", Bytes: 1500}, {Packet: 5, Dir: "to server", Reason: "mtu-icmp-eaten", Bytes: 1500}}
+}
+
+func ran(clean, classical Outcome) []ControlTaken {
+	var cs []ControlTaken
+	if clean != "" {
+		cs = append(cs, ControlTaken{Kind: ControlClean, Outcome: clean})
+	}
+	if classical != "" {
+		cs = append(cs, ControlTaken{Kind: ControlClassical, Outcome: classical})
+	}
+	return cs
+}
+
+func TestClassify(t *testing.T) {
+	type change = func(*Observation)
+	for _, tt := range []struct {
+		name           string
+		client, server PeerID
+		offer, accept  string
+		group          string
+		change         change
+		controls       []ControlTaken
+		outcome        Outcome
+		cause          Cause
+		blame          string
+	}{
+		{"hybrid", "go", "go", pqList, pqList, "x25519mlkem768", nil, nil, Hybrid, "", ""},
+		{"classical by agreement", "go", "go", "x25519", pqList, "x25519", nil, nil, Classical, "", ""},
+		{"refused as predicted", "go", "go", "x25519mlkem768", "x25519", "", refusedWith("handshake_failure"), nil, Refused, "", ""},
+		{"another alert than predicted", "go", "go", "x25519mlkem768", "x25519", "", refusedWith("illegal_parameter"), ran(Failure, Classical), Failure, "alert-illegal-parameter", "server"},
+		{"refused where success was predicted", "go", "go", pqList, pqList, "", refusedWith("handshake_failure"), ran(Failure, Classical), Failure, "alert-handshake-failure", "server"},
+
+		{"server took the classical share", "tier", "tier", deferred, pqList, "x25519", nil, nil, Downgrade, CauseServerPreferredClassical, "server"},
+		{"its twin asks again", "tier", "go", deferred, pqList, "x25519mlkem768", func(o *Observation) { o.Wire.HRR = &ServerHello{} }, nil, Hybrid, "", ""},
+		{"hello rewritten on the way", "go", "go", pqList, pqList, "x25519", func(o *Observation) { o.Wire.AtServer[0].SHA256 = "bb" }, nil, Downgrade, CauseHelloRewritten, "link"},
+		{"TLS 1.2 came out", "go", "go", pqList, pqList, "x25519", func(o *Observation) { o.Wire.ServerHello.Version = 0x0303 }, nil, Downgrade, CauseTLS12, "server"},
+		{"client never offered it", "go", "go", pqList, pqList, "x25519", func(o *Observation) { o.Wire.ClientHellos[0].Groups = MustOffer("x25519").Groups() }, nil, Downgrade, CauseClientPreferredClassical, "client"},
+
+		{"wrong server", "go", "go", pqList, pqList, "x25519mlkem768", func(o *Observation) { o.Client.Reached = "server-2" }, nil, Misroute, CauseWrongServer, "link"},
+		{"client lies", "go", "go", pqList, pqList, "x25519mlkem768", func(o *Observation) { o.Client.Group = "X25519" }, nil, Misreport, CauseClaimDiffers, "client"},
+		{"server lies", "go", "go", pqList, pqList, "x25519mlkem768", func(o *Observation) { o.Server.Group = "X25519" }, nil, Misreport, CauseClaimDiffers, "server"},
+		{"success where refusal was predicted", "go", "go", "x25519mlkem768", "x25519", "x25519mlkem768", nil, ran("", Classical), Failure, CauseUnexpectedSuccess, "server"},
+		{"a round trip too many", "go", "go", pqList, pqList, "x25519mlkem768", func(o *Observation) { o.Wire.HRR = &ServerHello{} }, nil, Failure, CauseUnexpectedHRR, "server"},
+		{"slow", "go", "go", pqList, pqList, "x25519mlkem768", func(o *Observation) { o.Wire.HandshakeMS = 1500 }, nil, Slow, CauseTooSlow, "server"},
+		{"slow, and the engine was late", "go", "go", pqList, pqList, "x25519mlkem768", func(o *Observation) { o.Wire.HandshakeMS, o.Path.Late = 1500, true }, nil, Hybrid, "", ""},
+		{"slow, and the link dropped", "go", "go", pqList, pqList, "x25519mlkem768", func(o *Observation) { o.Wire.HandshakeMS, o.Path.Dropped = 1500, 1 }, nil, Hybrid, "", ""},
+
+		{"black hole", "go", "go", pqList, pqList, "", blackhole, ran(Hybrid, Classical), Size, CausePMTUBlackhole, "link"},
+		{"black hole for a cell that should be refused", "go", "go", "x25519mlkem768", "x25519", "", blackhole, ran(Refused, Classical), Size, CausePMTUBlackhole, "link"},
+		{"black hole, X25519 fails too", "go", "go", pqList, pqList, "", blackhole, ran(Hybrid, Failure), Inconclusive, CausePMTUBlackhole, "link"},
+		{"black hole, clean fails too", "go", "go", pqList, pqList, "", blackhole, ran(Failure, Classical), Inconclusive, CausePMTUBlackhole, ""},
+		{"black hole, control broke", "go", "go", pqList, pqList, "", blackhole, ran(Fault, Classical), Inconclusive, CausePMTUBlackhole, ""},
+		{"black hole seen by X25519 itself", "go", "go", "x25519", "x25519", "", blackhole, ran(Classical, ""), Failure, CausePMTUBlackhole, "link"},
+		{"random loss is not size", "go", "go", pqList, pqList, "", func(o *Observation) {
+			silent(o)
+			o.Path.Drops = []Drop{{Packet: 1, Dir: "to server", Reason: "loss"}}
+		}, ran(Hybrid, Classical), Failure, CausePacketLoss, "link"},
+		{"silence, nothing dropped", "go", "go", pqList, pqList, "", silent, ran(Hybrid, Classical), Size, CauseSilentAfterHello, "link"},
+		{"silence on the clean link too", "go", "go", pqList, pqList, "", silent, ran(Failure, Classical), Failure, CauseSilentAfterHello, "server"},
+		{"RST", "go", "go", pqList, pqList, "", func(o *Observation) { silent(o); o.Wire.ClientClose = "rst-server" }, nil, Failure, CauseRSTAfterHello, "server"},
+		{"FIN", "go", "go", pqList, pqList, "", func(o *Observation) { silent(o); o.Wire.ClientClose = "fin-server" }, nil, Failure, CauseFINAfterHello, "server"},
+		{"no connection", "go", "go", pqList, pqList, "", func(o *Observation) { silent(o); o.Wire.Connected = false }, nil, Failure, CauseNoConnection, "server"},
+		{"no hello", "go", "go", pqList, pqList, "", func(o *Observation) { silent(o); o.Wire.ClientHellos = nil }, nil, Failure, CauseNoHello, "client"},
+		{"HRR ignored", "go", "go", deferred, pqList, "", func(o *Observation) { silent(o); o.Wire.HRR = &ServerHello{} }, nil, Failure, CauseHRRIgnored, "client"},
+		{"no data", "go", "go", pqList, pqList, "x25519mlkem768", func(o *Observation) { o.Client.Data = false; o.Wire.ClientClose = "" }, nil, Failure, CauseNoApplicationData, "server"},
+		{"closed after the ServerHello", "go", "go", pqList, pqList, "x25519mlkem768", func(o *Observation) { o.Client.Data, o.Wire.AppToClient = false, 0 }, nil, Failure, CauseClosedMidHandshake, "client"},
+
+		{"unsupported", "go", "go", pqList, pqList, "", func(o *Observation) { silent(o); o.Client.Unsupported = "exit 127" }, nil, Unsupported, "", ""},
+		{"evidence incomplete", "go", "go", pqList, pqList, "x25519mlkem768", func(o *Observation) { o.Wire.Unseen = 7 }, nil, Inconclusive, "", ""},
+		{"the lab broke", "go", "go", pqList, pqList, "", func(o *Observation) { o.Fault = "container gone" }, nil, Fault, "", ""},
+		{"the books do not add up", "go", "go", pqList, pqList, "x25519mlkem768", func(o *Observation) { o.Path.Uncounted = 1 }, nil, Fault, "", ""},
+		{"offload leaked", "go", "go", pqList, pqList, "x25519mlkem768", func(o *Observation) { o.Wire.OverMSS = 1 }, nil, Fault, "", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var k catalogue
+			o := seen(t, tt.client, tt.server, tt.offer, tt.accept, "somelink", tt.group, tt.change)
+			server := k.Rules(tt.server)
+			v := Classify(o, Predict(o.Cell, k.Rules(tt.client), server), server, tt.controls)
+			if v.Outcome != tt.outcome || v.Cause != tt.cause || v.Blame != tt.blame {
+				t.Errorf("judged %s %s, blame %q; want %s %s, blame %q\nwhy: %s", v.Outcome, v.Cause, v.Blame, tt.outcome, tt.cause, tt.blame, v.Why)
+			}
+			if v.Why == "" || strings.Contains(v.Why, "%!") || len(v.Attempts) != 1 {
+				t.Errorf("why %q, attempts %v", v.Why, v.Attempts)
+			}
+		})
+	}
+}
+
+func TestDowngradeNamesTheCure(t *testing.T) {
+	var k catalogue
+	o := seen(t, "tier", "tier", deferred, pqList, "clean", "x25519", nil)
+	v := Settle(k, []Observation{o, o}, nil)
+	if v.Remedy != tieredRules.Cure || len(v.Attempts) != 2 {
+		t.Errorf("remedy %q, attempts %v", v.Remedy, v.Attempts)
+	}
+}
+
+func TestAttemptsThatDisagreeAreFlaky(t *testing.T) {
+	var k catalogue
+	bad := seen(t, "go", "go", pqList, pqList, "clean", "", silent)
+	good := seen(t, "go", "go", pqList, pqList, "clean", "x25519mlkem768", nil)
+	if v := Settle(k, []Observation{bad, good}, nil); v.Outcome != Flaky || v.Blame != "" || !strings.Contains(v.Why, "disagree") {
+		t.Errorf("judged %s: %s", v.Outcome, v.Why)
+	}
+	if v := Settle(k, []Observation{bad, bad}, nil); v.Outcome != Failure {
+		t.Errorf("two equal attempts judged %s", v.Outcome)
+	}
+}

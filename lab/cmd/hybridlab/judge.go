@@ -1,0 +1,117 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"hybridlab/lab"
+	"hybridlab/lab/rig"
+)
+
+func judgeCommand() *cobra.Command {
+	var linkFile string
+	var dry bool
+	cmd := &cobra.Command{
+		Use:   "judge DIR",
+		Short: "Judge a stored run again by the rules of today, without Docker",
+		Long: `Judge a stored run again from its observations and write the verdicts and reports anew.
+The verdicts it replaces are kept as verdicts.previous.jsonl when any of them changes.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			a := axes{linkFile: linkFile}
+			links, err := a.loadLinks()
+			if err != nil {
+				return err
+			}
+			d, err := lab.OpenRun(args[0])
+			if err != nil {
+				return err
+			}
+			return rejudge(cmd.OutOrStdout(), d, links, dry, a.again)
+		},
+	}
+	cmd.Flags().StringVar(&linkFile, "link-file", "", "the link file the run used, if any")
+	cmd.Flags().BoolVar(&dry, "dry-run", false, "only say what would change")
+	return cmd
+}
+
+// previousFile keeps the verdicts that a new judgement replaced.
+const previousFile = "verdicts.previous.jsonl"
+
+func rejudge(w io.Writer, d *lab.RunDir, links rig.Links, dry bool, again func(string) string) error {
+	now, err := lab.Rejudge(d, rig.Catalogue{}, links.Clean)
+	if err != nil {
+		return err
+	}
+	changed, err := compare(w, d, now)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "%d verdicts judged again, %d changed\n", len(now), changed)
+	if dry {
+		return nil
+	}
+	if changed > 0 {
+		if err := replace(d, now); err != nil {
+			return broken(err)
+		}
+	}
+	if err := render(w, d, again); err != nil {
+		return broken(err)
+	}
+	return outcome(d.Report)
+}
+
+// compare prints every verdict that is no longer what it was.
+func compare(w io.Writer, d *lab.RunDir, now []lab.Verdict) (changed int, err error) {
+	i := 0
+	for old, err := range d.Verdicts() {
+		if err != nil {
+			return changed, err
+		}
+		if v := now[i]; v.Outcome != old.Outcome || v.Cause != old.Cause || v.Blame != old.Blame || v.Why != old.Why {
+			changed++
+			fmt.Fprintf(w, "%s: %s %s -> %s %s\n", old.Cell, old.Outcome, old.Cause, v.Outcome, v.Cause)
+		}
+		i++
+	}
+	return changed, nil
+}
+
+// replace writes the new verdicts and counts, and keeps the old verdicts.
+func replace(d *lab.RunDir, now []lab.Verdict) error {
+	err := d.Replace(previousFile, func(w io.Writer) error {
+		for old, err := range d.Verdicts() {
+			if err != nil {
+				return err
+			}
+			if err := json.NewEncoder(w).Encode(old); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	counts := map[lab.Outcome]int{}
+	err = d.Replace(lab.VerdictsFile, func(w io.Writer) error {
+		enc := json.NewEncoder(w)
+		enc.SetEscapeHTML(false)
+		for _, v := range now {
+			counts[v.Outcome]++
+			if err := enc.Encode(v); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	d.Report.Counts = counts
+	return d.SaveReport()
+}

@@ -1,0 +1,95 @@
+// Command hybridlab runs real TLS peers against each other over emulated
+// networks, captures every packet and says for each pairing whether
+// post-quantum key exchange came out, and if not, who prevented it.
+//
+// Exit codes: 0 nothing unexpected, 1 findings, 2 usage, 3 the lab itself
+// failed.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"hybridlab/netem/tun"
+	"hybridlab/peers"
+	"hybridlab/peers/agent"
+)
+
+// Exit codes, as documented in the README.
+const (
+	exitFindings = 1
+	exitUsage    = 2
+	exitLab      = 3
+)
+
+// exitError carries an exit code with an error; a nil err says nothing more.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string {
+	if e.err == nil {
+		return ""
+	}
+	return e.err.Error()
+}
+
+func (e *exitError) Unwrap() error { return e.err }
+
+// broken marks an error as the lab's own.
+func broken(err error) error { return &exitError{exitLab, err} }
+
+func main() {
+	// The same binary is the in-container agent, the path engine and the Go
+	// peers: these start hundreds of times and skip the command line's set-up.
+	if len(os.Args) > 1 {
+		switch os.Args[1] {
+		case "agent":
+			os.Exit(agent.Main(os.Args[2:]))
+		case "path":
+			os.Exit(tun.Main(os.Args[2:]))
+		case "peer":
+			os.Exit(peers.Main(os.Args[2:]))
+		}
+	}
+	os.Exit(run(os.Args[1:]))
+}
+
+func run(args []string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	root := rootCommand()
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	var exit *exitError
+	switch {
+	case err == nil:
+		return 0
+	case !errors.As(err, &exit):
+		fmt.Fprintf(os.Stderr, "hybridlab: %v\n", err)
+		return exitUsage
+	case exit.err != nil:
+		fmt.Fprintf(os.Stderr, "hybridlab: %v\n", exit.err)
+	}
+	return exit.code
+}
+
+func rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "hybridlab",
+		Short:         "Will post-quantum hybrid TLS work in my stack, and if not, who breaks it?",
+		Long:          "hybridlab runs real TLS clients against real TLS servers through every pairing of\nkey exchange groups, over emulated networks, and judges each handshake from its packets.",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.AddCommand(runCommand(), planCommand(), peersCommand(), doctorCommand(), judgeCommand(), cleanCommand(), imagesCommand())
+	return root
+}

@@ -1,0 +1,105 @@
+package rig
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"hybridlab/netem"
+)
+
+// Links are the links a run may name: the library's, and the user's own.
+type Links map[string]netem.Link
+
+// The links that controls use in place of any other.
+const (
+	cleanV4 = "clean"
+	cleanV6 = "clean-v6"
+)
+
+// NewLinks joins the library with the links read from r, which may be nil.
+// A user's link may not take a library link's name.
+func NewLinks(r io.Reader, name string) (Links, error) {
+	ls := Links{}
+	for _, l := range netem.Links() {
+		ls[l.Name] = l
+	}
+	if r == nil {
+		return ls, nil
+	}
+	own, err := netem.LoadLinks(r, name)
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range own {
+		if _, taken := ls[l.Name]; taken {
+			return nil, fmt.Errorf("read links from %s: %q is the name of a link of the library; choose another", name, l.Name)
+		}
+		ls[l.Name] = l
+	}
+	return ls, nil
+}
+
+// Lookup finds a link by name; the error names the valid ones.
+func (ls Links) Lookup(name string) (netem.Link, error) {
+	if l, ok := ls[name]; ok {
+		return l, nil
+	}
+	return netem.Link{}, fmt.Errorf("look up link %q: want one of %s", name, join(ls.Names()))
+}
+
+// Names lists the links, sorted.
+func (ls Links) Names() []string {
+	var names []string
+	for n := range ls {
+		names = append(names, n)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Clean names the unimpaired link of the same family.
+func (ls Links) Clean(link string) string {
+	if ls[link].V6() {
+		return cleanV6
+	}
+	return cleanV4
+}
+
+// Round trips a handshake may take: TCP, hello, HelloRetryRequest, and one
+// for a flight beyond the initial congestion window.
+const handshakeTrips = 4
+
+// slack is what the peers' own work and this machine may add before a
+// handshake counts as slow: just under TCP's initial retransmission timeout
+// of 1 s (RFC 6298 section 2.1), so that one unexplained timeout shows.
+const slack = 900 * time.Millisecond
+
+// flightBytes bounds what both ends send in a handshake, headers included.
+const flightBytes = 16 << 10
+
+// budget is the longest a handshake takes that the link explains when it
+// drops nothing.
+func budget(l netem.Link) time.Duration {
+	return handshakeTrips*(oneWay(l.Up)+oneWay(l.Down)) + serialise(l.Up) + serialise(l.Down) + slack
+}
+
+func oneWay(s netem.Shape) time.Duration {
+	d := s.Delay + s.Jitter
+	if s.Reorder.Rate > 0 {
+		d += max(s.Reorder.By, netem.DefaultReorder)
+	}
+	return d
+}
+
+func serialise(s netem.Shape) time.Duration {
+	if s.Rate <= 0 {
+		return 0
+	}
+	return time.Duration(flightBytes * 8 * int64(time.Second) / int64(s.Rate))
+}
+
+// patience is how long an attempt may take before the lab stops it: long
+// enough for several retransmissions where the link loses packets.
+func patience(l netem.Link) time.Duration { return 4*time.Second + 2*budget(l) }

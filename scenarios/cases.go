@@ -1,0 +1,93 @@
+package scenarios
+
+import (
+	"slices"
+
+	"hybridlab/lab"
+	"hybridlab/lab/wire"
+)
+
+// halves pairs each hybrid with the classical group people list beside it.
+var halves = []struct{ hybrid, classical string }{
+	{"x25519mlkem768", "x25519"},
+	{"secp256r1mlkem768", "secp256r1"},
+	{"secp384r1mlkem1024", "secp384r1"},
+}
+
+// Groups are the groups of the pairings, slug by slug. A group that a peer
+// lacks excludes its cells, with the reason.
+var Groups = []string{
+	"x25519", "secp256r1", "secp384r1",
+	"x25519mlkem768", "secp256r1mlkem768", "secp384r1mlkem1024",
+	"mlkem512", "mlkem768", "mlkem1024",
+}
+
+// offers are the shapes a list of groups takes in configurations.
+type offers struct {
+	alone    []string // one group
+	lists    []string // hybrid and classical, one tier
+	tiers    []string // hybrid preferred to classical: only a server's list can say it
+	deferred []string // classical share sent, hybrid only advertised: only a client's can
+}
+
+func shapes(groups []string) offers {
+	s := offers{alone: groups}
+	for _, h := range halves {
+		if !slices.Contains(groups, h.hybrid) || !slices.Contains(groups, h.classical) {
+			continue
+		}
+		s.lists = append(s.lists, h.hybrid+"+"+h.classical)
+		s.tiers = append(s.tiers, h.hybrid+">"+h.classical)
+		s.deferred = append(s.deferred, h.classical+"+~"+h.hybrid)
+	}
+	return s
+}
+
+// Cases pairs every shape of offer with every shape of acceptance that the
+// given groups allow.
+func Cases(groups []string) []lab.Case {
+	s := shapes(groups)
+	untouched := []string{"default"}
+	var out []lab.Case
+	for _, row := range []struct{ offer, accept []string }{
+		{s.alone, s.alone}, // the full square, most of it refusals
+		{s.alone, s.lists},
+		{s.lists, s.alone},
+		{s.lists, s.lists},
+		{s.lists, s.tiers},
+		{s.deferred, s.alone}, // HelloRetryRequest, or not
+		{s.deferred, s.lists},
+		{s.deferred, s.tiers},
+		{untouched, untouched},
+		{untouched, s.alone},
+		{s.alone, untouched},
+		{s.deferred, untouched},
+	} {
+		out = append(out, product(row.offer, row.accept)...)
+	}
+	return out
+}
+
+func product(offers, accepts []string) []lab.Case {
+	var out []lab.Case
+	for _, o := range offers {
+		for _, a := range accepts {
+			out = append(out, lab.Case{Offer: lab.MustOffer(o), Accept: lab.MustOffer(a)})
+		}
+	}
+	return out
+}
+
+// Slugs turns group names in any spelling into the table's spelling, and
+// names the known groups when one is wrong.
+func Slugs(names []string) ([]string, error) {
+	var out []string
+	for _, n := range names {
+		g, err := wire.LookupGroup(n)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, g.Slug())
+	}
+	return out, nil
+}
