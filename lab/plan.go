@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -103,6 +104,15 @@ func (p Plan) Digest() string {
 	}
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:8])
+}
+
+// Peers lists the peers the plan needs, sorted.
+func (p Plan) Peers() []PeerID {
+	seen := map[PeerID]bool{}
+	for _, c := range p.Cells {
+		seen[c.Client], seen[c.Server] = true, true
+	}
+	return slices.Sorted(maps.Keys(seen))
 }
 
 // Shard keeps every n-th cell, starting with the i-th (1 <= i <= n). The n

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -164,13 +163,4 @@ func (a *axes) check(s selection, m lab.Matrix) error {
 		}
 	}
 	return nil
-}
-
-// again is the command line that runs one cell once more.
-func (a *axes) again(cell string) string {
-	cmd := "hybridlab run --cell '" + cell + "'"
-	if a.linkFile != "" {
-		cmd += " --link-file '" + strings.ReplaceAll(a.linkFile, "'", `'\''`) + "'"
-	}
-	return cmd
 }

@@ -30,7 +30,7 @@ The verdicts it replaces are kept as verdicts.previous.jsonl when any of them ch
 			if err != nil {
 				return err
 			}
-			return rejudge(cmd.OutOrStdout(), d, links, dry, a.again)
+			return rejudge(cmd.OutOrStdout(), d, links, dry)
 		},
 	}
 	cmd.Flags().StringVar(&linkFile, "link-file", "", "the link file the run used, if any")
@@ -41,7 +41,7 @@ The verdicts it replaces are kept as verdicts.previous.jsonl when any of them ch
 // previousFile keeps the verdicts that a new judgement replaced.
 const previousFile = "verdicts.previous.jsonl"
 
-func rejudge(w io.Writer, d *lab.RunDir, links rig.Links, dry bool, again func(string) string) error {
+func rejudge(w io.Writer, d *lab.RunDir, links rig.Links, dry bool) error {
 	now, err := lab.Rejudge(d, rig.Catalogue{}, links.Clean)
 	if err != nil {
 		return err
@@ -59,7 +59,7 @@ func rejudge(w io.Writer, d *lab.RunDir, links rig.Links, dry bool, again func(s
 			return broken(err)
 		}
 	}
-	if err := render(w, d, again); err != nil {
+	if err := render(w, d); err != nil {
 		return broken(err)
 	}
 	return outcome(d.Report)

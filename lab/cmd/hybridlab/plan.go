@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-
 )
 
 func planCommand() *cobra.Command {
@@ -69,4 +68,3 @@ func estimate(s selection) time.Duration {
 	work := time.Duration(len(s.plan.Cells)) * cost.Cell
 	return cost.Start + max(work, waiting/time.Duration(parallel))
 }
-

@@ -128,7 +128,7 @@ func (f *runFlags) finish(w io.Writer, rec *lab.Recorder) error {
 	if err := rec.Close(time.Now().UTC()); err != nil {
 		return broken(err)
 	}
-	if err := render(w, &rec.RunDir, f.again); err != nil {
+	if err := render(w, &rec.RunDir); err != nil {
 		return broken(err)
 	}
 	return outcome(rec.Report)
@@ -152,7 +152,7 @@ func outcome(rep lab.Report) error {
 }
 
 // render writes the files made from a run and shows the matrix.
-func render(w io.Writer, d *lab.RunDir, again func(string) string) error {
+func render(w io.Writer, d *lab.RunDir) error {
 	err := errors.Join(
 		d.Replace(lab.JUnitFile, func(w io.Writer) error { return reports.JUnit(w, d.Report, d.Verdicts()) }),
 		d.Replace(lab.IndexFile, func(w io.Writer) error { return reports.HTML(w, d.Report, d.Verdicts()) }),
@@ -160,21 +160,12 @@ func render(w io.Writer, d *lab.RunDir, again func(string) string) error {
 	if err != nil {
 		return err
 	}
-	return reports.Terminal(w, d.Report, d.Verdicts(), reports.TerminalOptions{Dir: d.Dir, Color: isTerminal(w) && os.Getenv("NO_COLOR") == "", Width: width(w)})
+	return reports.Terminal(w, d.Report, d.Verdicts(), reports.TerminalOptions{Dir: d.Dir})
 }
 
 func isTerminal(w any) bool {
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
-}
-
-func width(w any) int {
-	if f, ok := w.(*os.File); ok {
-		if n, _, err := term.GetSize(int(f.Fd())); err == nil {
-			return n
-		}
-	}
-	return 0
 }
 
 // commandLine quotes arguments so that a shell reads them back.

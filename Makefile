@@ -1,0 +1,54 @@
+# hybridlab. `make` alone lists the targets.
+SHELL := /bin/bash
+GO ?= go
+export CGO_ENABLED ?= 0
+BIN := bin/hybridlab
+VERSION := $(shell git rev-parse --short=12 HEAD 2>/dev/null)$(shell git diff --quiet HEAD 2>/dev/null || echo -dirty)
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help lab suite test check bench images fuzz golden clean build
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: $(BIN)
+$(BIN): FORCE
+	@$(GO) build -trimpath -ldflags "-X hybridlab/lab/rig.version=$(VERSION)" -o $@ ./lab/cmd/hybridlab
+FORCE:
+
+lab: build ## run the matrix: containers where a Docker daemon answers, else the embedded fabric (ARGS="--level full")
+	@$(BIN) run $(ARGS)
+
+suite: build ## the same matrix through the Ginkgo suite, one It per cell
+	@HYBRIDLAB=$(CURDIR)/$(BIN) $(GO) tool ginkgo -p --timeout=30m --fail-on-empty ./scenarios -- $(ARGS)
+
+test: build ## all tests; those that need Docker only where a daemon answers
+	@if $(BIN) doctor --quiet --need docker; then \
+	  echo "Docker answers: running the container tests too"; $(GO) test -tags docker -timeout 20m ./...; \
+	else echo "Docker does not answer: the container tests are NOT run"; $(GO) test -timeout 20m ./...; fi
+
+check: ## format, vet, lint, race detector, 10 s of every fuzz target
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }
+	$(GO) vet -tags docker ./...
+	$(GO) tool staticcheck ./...
+	CGO_ENABLED=1 $(GO) test -race -shuffle=on ./...
+	@$(MAKE) --no-print-directory fuzz
+
+fuzz: ## 10 s of every fuzz target
+	@grep -rlE '^func Fuzz' --include=*_test.go . | while read f; do d=$$(dirname $$f); \
+	  for t in $$(grep -oE '^func Fuzz[A-Za-z0-9]+' $$f | cut -d' ' -f2); do \
+	    $(GO) test -run '^$$' -fuzz "^$$t$$" -fuzztime 10s $$d || exit 1; done; done
+
+golden: ## rewrite the goldens from what the code does now; read the diff
+	$(GO) test ./... -update
+
+bench: build ## cells per second, start-up, memory: the figures that are promised
+	@$(GO) test -run '^$$' -bench . -benchtime 1x ./lab/rig
+	@$(BIN) doctor --quiet --need docker && $(GO) test -tags docker -run '^$$' -bench Containers -benchtime 1x ./lab/rig || true
+
+images: build ## build the peer images
+	@$(BIN) images build
+
+clean: build ## remove every container, network and image of ours, and the build
+	@$(BIN) clean --images; rm -rf bin

@@ -1,0 +1,182 @@
+package lab
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// arrows: which of our packages a package may import. Imports point one way;
+// an arrow that is not here is a design change and belongs in this table
+// with its reason.
+var arrows = map[string][]string{
+	"lab/wire":          nil,                                        // leaf: bytes to messages
+	"lab/capture":       nil,                                        // leaf: packets to streams and files
+	"lab":               {"lab/wire", "lab/capture"},                // vocabulary and pipeline
+	"netem":             {"lab/capture"},                            // the engine records packets
+	"netem/netstack":    {"netem"},                                  // feeds the engine
+	"netem/tun":         {"netem", "docker/control", "lab/capture"}, // feeds the engine, driven from outside
+	"peers":             {"lab", "lab/wire", "peers/agent", "peers/crafted"},
+	"peers/crafted":     {"lab/wire"}, // our own TLS speaks the same code points; the judge does not import it
+	"peers/agent":       {"docker/control"},
+	"docker":            nil, // knows containers, not TLS or cells
+	"docker/control":    nil,
+	"reports":           {"lab", "lab/wire"},
+	"fixtures":          nil,
+	"scenarios":         {"lab", "lab/wire", "lab/rig", "reports"},
+	"lab/rig":           {"lab", "lab/wire", "lab/capture", "netem", "netem/netstack", "netem/tun", "peers", "peers/agent", "docker", "docker/control"},
+	"lab/cmd/hybridlab": {"lab", "lab/wire", "lab/rig", "scenarios", "reports", "docker", "netem", "netem/tun", "peers", "peers/agent"},
+}
+
+// sole importers: a dependency kept behind one door can be replaced, and its
+// weaknesses stay in one place.
+var soleImporters = []struct {
+	module string
+	who    []string
+	why    string
+}{
+	{"github.com/testcontainers/testcontainers-go", []string{"docker"}, "containers are one package's business"},
+	{"github.com/moby/", []string{"docker"}, "the same daemon, the same door"},
+	{"github.com/google/gopacket", []string{"lab/capture"}, "it panics on hostile packets; one recover covers it"},
+	{"github.com/gopacket/gopacket", []string{"lab/capture"}, "pcapng only"},
+	{"github.com/cloudflare/circl", []string{"peers/crafted"}, "KEMs for the peer we wrote, never for the judge"},
+	{"gvisor.dev/gvisor", []string{"netem", "netem/netstack"}, "headers for the engine, stacks for the embedded fabric"},
+	{"github.com/vishvananda/netlink", []string{"netem/tun", "peers/agent"}, "only code inside a container configures a network"},
+	{"github.com/onsi/", []string{"scenarios"}, "testing elsewhere"},
+	{"github.com/goccy/go-yaml", []string{"netem"}, "one strict decoder"},
+	{"github.com/spf13/cobra", []string{"lab/cmd/hybridlab"}, "only the command line parses flags"},
+	{"github.com/jedib0t/go-pretty", []string{"reports"}, "tables"},
+	{"github.com/schollz/progressbar", []string{"lab/cmd/hybridlab"}, "progress"},
+	{"github.com/santhosh-tekuri/jsonschema", []string{"reports"}, "schema tests"},
+}
+
+const module = "hybridlab/"
+
+// source is one Go file: the package folder and what it imports.
+type source struct {
+	file, pkg string
+	test      bool
+	doc       bool
+	imports   []string
+}
+
+func sources(t *testing.T) []source {
+	t.Helper()
+	root := ".."
+	var out []source
+	err := filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(p, ".go") || strings.Contains(p, "/testdata/") {
+			return err
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), p, nil, parser.ImportsOnly|parser.ParseComments)
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(root, p)
+		s := source{file: rel, pkg: path.Dir(filepath.ToSlash(rel)), test: strings.HasSuffix(p, "_test.go"), doc: f.Doc != nil}
+		for _, i := range f.Imports {
+			name, _ := strconv.Unquote(i.Path.Value)
+			s.imports = append(s.imports, name)
+		}
+		out = append(out, s)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(out) < 20 {
+		t.Fatalf("only %d Go files found below %s: this test looks at nothing", len(out), root)
+	}
+	return out
+}
+
+func TestImportsPointOneWay(t *testing.T) {
+	for _, s := range sources(t) {
+		allowed, known := arrows[s.pkg]
+		if !known {
+			t.Errorf("%s: package %s is not in the table of arrows", s.file, s.pkg)
+			continue
+		}
+		for _, i := range s.imports {
+			ours, ok := strings.CutPrefix(i, module)
+			if !ok || ours == s.pkg || slices.Contains(allowed, ours) || s.test && ours == "fixtures" {
+				continue
+			}
+			t.Errorf("%s imports %s; %s may import %v", s.file, ours, s.pkg, allowed)
+		}
+	}
+}
+
+func TestSoleImporters(t *testing.T) {
+	used := map[string]bool{}
+	for _, s := range sources(t) {
+		for _, i := range s.imports {
+			for _, rule := range soleImporters {
+				if !strings.HasPrefix(i, rule.module) {
+					continue
+				}
+				used[rule.module] = true
+				if !slices.Contains(rule.who, s.pkg) {
+					t.Errorf("%s imports %s; only %v may: %s", s.file, i, rule.who, rule.why)
+				}
+			}
+		}
+	}
+	for _, rule := range soleImporters {
+		if !used[rule.module] {
+			t.Errorf("nobody imports %s: the rule is stale", rule.module)
+		}
+	}
+}
+
+func TestEveryPackageSaysWhatItIs(t *testing.T) {
+	docs := map[string]bool{}
+	for _, s := range sources(t) {
+		docs[s.pkg] = docs[s.pkg] || s.doc && !s.test
+	}
+	for pkg, ok := range docs {
+		if !ok {
+			t.Errorf("package %s has no package comment", pkg)
+		}
+	}
+}
+
+// parsers are the packages that read bytes from peers, packets or people.
+var parsers = []string{"lab", "lab/wire", "lab/capture", "netem", "peers", "peers/agent", "peers/crafted", "docker/control"}
+
+func TestEveryParserIsFuzzed(t *testing.T) {
+	fuzzed := map[string]bool{}
+	for _, s := range sources(t) {
+		if s.test {
+			b, err := os.ReadFile(filepath.Join("..", s.file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			fuzzed[s.pkg] = fuzzed[s.pkg] || strings.Contains(string(b), "\nfunc Fuzz")
+		}
+	}
+	for _, p := range parsers {
+		if !fuzzed[p] {
+			t.Errorf("package %s parses bytes and has no fuzz test", p)
+		}
+	}
+}
+
+func TestFilesStayReadable(t *testing.T) {
+	for _, s := range sources(t) {
+		b, err := os.ReadFile(filepath.Join("..", s.file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(string(b), "\n"); n > 600 {
+			t.Errorf("%s has %d lines; the most is 600", s.file, n)
+		}
+	}
+}

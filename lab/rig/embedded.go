@@ -1,0 +1,204 @@
+package rig
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"sync"
+	"time"
+
+	"hybridlab/lab"
+	"hybridlab/netem"
+	"hybridlab/netem/netstack"
+	"hybridlab/peers"
+)
+
+// embedded is the fabric of two netstacks in this process: no root, no
+// Docker, Go peers only. Servers stay up for the whole run, one instance per
+// peer, group list and family; a cell costs a connection.
+type embedded struct {
+	net       *netstack.Net
+	authority *peers.Authority
+	links     Links
+	slots     *slots
+	pressure  *pressure
+
+	ctx  context.Context // ends the servers
+	stop context.CancelFunc
+
+	mu      sync.Mutex
+	servers map[serverKey]*server
+	ports   uint16
+	waiting sync.Map // netip.Addr a server sees as its client -> chan account
+}
+
+// serverKey tells server instances apart.
+type serverKey struct {
+	peer   lab.PeerID
+	accept string
+	v6     bool
+}
+
+// server is one running instance.
+type server struct {
+	once     sync.Once
+	err      error
+	addr     netip.AddrPort
+	identity string
+}
+
+// account is what a server says about one connection.
+type account struct {
+	end    lab.End
+	keylog []byte
+}
+
+func openEmbedded(links Links) (*embedded, error) {
+	n, err := netstack.New()
+	if err != nil {
+		return nil, fmt.Errorf("start netstack: %w", err)
+	}
+	authority, err := peers.NewAuthority()
+	if err != nil {
+		return nil, err
+	}
+	f := &embedded{net: n, authority: authority, links: links, slots: newSlots(), pressure: &pressure{}, servers: map[serverKey]*server{}, ports: 1024}
+	f.ctx, f.stop = context.WithCancel(context.Background())
+	go f.pressure.watch(f.ctx)
+	return f, nil
+}
+
+func (f *embedded) Close() error {
+	f.stop()
+	f.net.Shutdown()
+	return nil
+}
+
+// Run implements lab.Fabric.
+func (f *embedded) Run(ctx context.Context, c lab.Cell, seed uint64) (lab.Evidence, error) {
+	link, err := f.links.Lookup(c.Link)
+	if err != nil {
+		return lab.Evidence{}, err
+	}
+	srv, err := f.server(serverKey{c.Server, c.Accept.String(), link.V6()}, c.Accept)
+	if err != nil {
+		return refusedToRun(lab.ServerRole, err)
+	}
+	slot, err := f.slots.take()
+	if err != nil {
+		return lab.Evidence{}, err
+	}
+	defer f.slots.give(slot)
+	started := time.Now()
+	path := netem.Path{Slot: slot, Name: c.ID, Seed: seed, Link: link, Client: f.net.ClientAddr(link.V6()), Server: f.net.ServerAddr(link.V6())}
+	if err := f.net.Open(path); err != nil {
+		return lab.Evidence{}, fmt.Errorf("open path: %w", err)
+	}
+	e, runErr := f.handshake(ctx, c, link, slot, srv)
+	trace, err := f.net.Close(slot)
+	if err != nil {
+		return lab.Evidence{}, fmt.Errorf("close path: %w", err)
+	}
+	if runErr != nil {
+		return refusedToRun(lab.ClientRole, runErr)
+	}
+	return withTrace(e, trace, link, f.pressure.during(started)), nil
+}
+
+// handshake is one client run against one server instance.
+func (f *embedded) handshake(ctx context.Context, c lab.Cell, link netem.Link, slot uint16, srv *server) (lab.Evidence, error) {
+	client, err := peers.InProcess(c.Client)
+	if err != nil {
+		return lab.Evidence{}, err
+	}
+	told := make(chan account, 1)
+	apparent := netem.ApparentAddr(slot, link.V6())
+	f.waiting.Store(apparent, told)
+	defer f.waiting.Delete(apparent)
+
+	ctx, cancel := context.WithTimeout(ctx, patience(link))
+	defer cancel()
+	to := netip.AddrPortFrom(netem.TargetAddr(slot, link.V6()), srv.addr.Port())
+	e := lab.Evidence{Addressed: srv.identity}
+	conn, err := f.net.DialClient(ctx, to)
+	if err != nil {
+		e.Client = lab.End{Exit: 1, TimedOut: ctx.Err() != nil, Error: err.Error()}
+		return e, nil
+	}
+	e.Client, e.KeyLog = client.Dial(ctx, conn, f.request(lab.ClientRole, c.Offer, to, link))
+	e.Client.TimedOut = ctx.Err() != nil
+	a := await(ctx, told, e.Client.Data)
+	e.Server = a.end
+	if len(e.KeyLog) == 0 {
+		e.KeyLog = a.keylog
+	}
+	return e, nil
+}
+
+// grace is how long a server's account is awaited after its client ended
+// badly; after a success it must come.
+const grace = 50 * time.Millisecond
+
+func await(ctx context.Context, told <-chan account, success bool) account {
+	wait := grace
+	if success {
+		wait = time.Second
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case a := <-told:
+		return a
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return account{}
+}
+
+func (f *embedded) request(role lab.Role, o lab.Offer, addr netip.AddrPort, link netem.Link) peers.Request {
+	return peers.Request{Role: role, Offer: o, Addr: addr, SNI: peers.ServerName, CA: f.authority.PEM(), Timeout: patience(link), Token: "hybridlab"}
+}
+
+// server returns the running instance for a key, starting it the first time.
+func (f *embedded) server(k serverKey, accept lab.Offer) (*server, error) {
+	f.mu.Lock()
+	s := f.servers[k]
+	if s == nil {
+		f.ports++
+		s = &server{addr: netip.AddrPortFrom(f.net.ServerAddr(k.v6), f.ports), identity: fmt.Sprintf("server-%d", f.ports)}
+		f.servers[k] = s
+	}
+	f.mu.Unlock()
+	s.once.Do(func() { s.err = f.start(k.peer, accept, s) })
+	return s, s.err
+}
+
+func (f *embedded) start(id lab.PeerID, accept lab.Offer, s *server) error {
+	p, err := peers.InProcess(id)
+	if err != nil {
+		return err
+	}
+	identity, err := f.authority.Issue(s.identity)
+	if err != nil {
+		return err
+	}
+	l, err := f.net.ListenServer(s.addr)
+	if err != nil {
+		return fmt.Errorf("listen for %s: %w", id, err)
+	}
+	req := f.request(lab.ServerRole, accept, s.addr, netem.Link{})
+	req.Identity = identity
+	go p.Serve(f.ctx, l, req, f.account)
+	return nil
+}
+
+// account passes what a server says to the cell whose apparent address the
+// connection came from. Nobody may be waiting any more.
+func (f *embedded) account(remote netip.AddrPort, end lab.End, keylog []byte) {
+	if told, ok := f.waiting.Load(remote.Addr().Unmap()); ok {
+		select {
+		case told.(chan account) <- account{end, keylog}:
+		default:
+		}
+	}
+}

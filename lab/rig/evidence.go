@@ -1,0 +1,45 @@
+package rig
+
+import (
+	"errors"
+	"strings"
+
+	"hybridlab/lab"
+	"hybridlab/netem"
+	"hybridlab/peers"
+)
+
+// refusedToRun turns "this peer cannot be configured so" into evidence; any
+// other error is the lab's.
+func refusedToRun(role lab.Role, err error) (lab.Evidence, error) {
+	if !errors.Is(err, peers.ErrUnsupported) {
+		return lab.Evidence{}, err
+	}
+	end := lab.End{Exit: 127, Unsupported: err.Error()}
+	if role == lab.ClientRole {
+		return lab.Evidence{Client: end}, nil
+	}
+	return lab.Evidence{Server: end}, nil
+}
+
+// mostDrops bounds the drops listed in an observation; the count is whole.
+const mostDrops = 64
+
+// withTrace adds what the engine saw.
+func withTrace(e lab.Evidence, t netem.Trace, l netem.Link, starved bool) lab.Evidence {
+	e.Packets = t.Packets
+	e.Path = lab.Path{
+		Packets: t.Received, Delivered: t.Delivered, Dropped: t.Dropped, ICMP: t.ICMP, Uncounted: t.Uncounted,
+		MaxLateUS: t.MaxLate.Microseconds(), BudgetMS: budget(l).Milliseconds(),
+		Late: starved || t.MaxLate > lateMost,
+	}
+	for i, p := range t.Packets {
+		if p.Drop != "" && len(e.Path.Drops) < mostDrops {
+			e.Path.Drops = append(e.Path.Drops, lab.Drop{Packet: i + 1, Dir: p.Dir.String(), Reason: p.Drop, Bytes: len(p.Data)})
+		}
+		if strings.HasPrefix(p.Note, "corrupted") {
+			e.Path.Corrupted++
+		}
+	}
+	return e
+}

@@ -1,0 +1,221 @@
+// Package rig wires peers, links and containers into a lab.Fabric. It is the
+// one place that knows all of them, shared by the command line and the
+// Ginkgo suite, so that both run the same thing.
+package rig
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+
+	"hybridlab/docker"
+	"hybridlab/lab"
+	"hybridlab/peers"
+)
+
+// Kind is which fabric carries the packets.
+type Kind string
+
+const (
+	Embedded   Kind = "embedded"   // two netstacks in this process, Go peers
+	Containers Kind = "containers" // kernel TCP, any peer
+)
+
+// ChooseFabric turns the user's wish into a fabric and says why. "auto" is
+// containers where a Docker daemon answers.
+func ChooseFabric(ctx context.Context, want string) (Kind, string, error) {
+	switch Kind(want) {
+	case Embedded:
+		return Embedded, "as asked", nil
+	case Containers:
+		if err := docker.Available(ctx); err != nil {
+			return "", "", fmt.Errorf("use containers: %w; or use --fabric embedded", err)
+		}
+		return Containers, "as asked", nil
+	case "auto":
+		if err := docker.Available(ctx); err != nil {
+			return Embedded, fmt.Sprintf("no containers: %v", err), nil
+		}
+		return Containers, "a Docker daemon answers", nil
+	}
+	return "", "", fmt.Errorf("choose fabric %q: want embedded, containers or auto", want)
+}
+
+// Cost is what a fabric costs by experience, for estimates.
+type Cost struct{ Start, Cell time.Duration }
+
+// Cost of the fabric on two cores.
+func (k Kind) Cost() Cost {
+	if k == Embedded {
+		return Cost{Start: 100 * time.Millisecond, Cell: 2 * time.Millisecond}
+	}
+	return Cost{Start: 4 * time.Second, Cell: 40 * time.Millisecond}
+}
+
+// Parallel is how many cells are in flight by default: many more than cores,
+// because a cell that a link silences waits and costs nothing.
+func (k Kind) Parallel(cores int) int {
+	if k == Embedded {
+		return 64 * cores
+	}
+	return 32 * cores
+}
+
+// Waiting is how long a cell on the link waits in vain, at worst likely: two
+// attempts where the link never delivers a large packet.
+func (ls Links) Waiting(name string) time.Duration {
+	l := ls[name]
+	for _, s := range []struct{ eats bool }{{l.Up.TooBig == "eat"}, {l.Down.TooBig == "eat"}, {l.Up.Fragments == "drop"}, {l.Down.Fragments == "drop"}} {
+		if s.eats {
+			return 2 * patience(l)
+		}
+	}
+	return budget(l) - slack
+}
+
+// Peers expands "*" to every peer that has the role in this fabric.
+func (k Kind) Peers(names []string, role lab.Role) []lab.PeerID {
+	var out []lab.PeerID
+	for _, n := range names {
+		if n == "*" {
+			out = append(out, k.all(role)...)
+			continue
+		}
+		out = append(out, lab.PeerID(n))
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+func (k Kind) all(role lab.Role) []lab.PeerID {
+	var out []lab.PeerID
+	for _, p := range peers.Table() {
+		if k.Check(p.ID, role) == nil {
+			out = append(out, p.ID)
+		}
+	}
+	return out
+}
+
+// Check says whether a peer has the role in this fabric; the error names
+// those that have.
+func (k Kind) Check(id lab.PeerID, role lab.Role) error {
+	p, err := peers.Lookup(id)
+	if err != nil {
+		return err
+	}
+	if !p.Plays(role) {
+		return fmt.Errorf("use %s as %s: it has no such role; want one of %s", id, role, join(k.all(role)))
+	}
+	if _, err := peers.InProcess(id); k == Embedded && err != nil {
+		return fmt.Errorf("use %s in the embedded fabric: it runs in containers only; want one of %s", id, join(k.all(role)))
+	}
+	return nil
+}
+
+// Catalogue is the peers' rows as the planner and the judge need them.
+type Catalogue struct{}
+
+var _ lab.Catalogue = Catalogue{}
+
+// Rules implements lab.Catalogue.
+func (Catalogue) Rules(id lab.PeerID) lab.Rules {
+	p, err := peers.Lookup(id)
+	if err != nil {
+		return lab.Rules{}
+	}
+	return p.Rules
+}
+
+// Unsupported implements lab.Catalogue.
+func (Catalogue) Unsupported(id lab.PeerID, role lab.Role, o lab.Offer) string {
+	p, err := peers.Lookup(id)
+	if err != nil {
+		return err.Error()
+	}
+	if err := p.Supports(role, o); err != nil {
+		return err.Error()
+	}
+	return ""
+}
+
+// Config says what a run needs.
+type Config struct {
+	Kind     Kind
+	Run      string // run id, the label on every container
+	Links    Links
+	Peers    []lab.PeerID
+	Logs     string    // directory for the peers' logs; created when there is something to log
+	Progress io.Writer // one line per slow step
+}
+
+// Rig is a started fabric with its peers probed.
+type Rig struct {
+	lab.Fabric
+	closer io.Closer
+	peers  []lab.PeerInfo
+	kernel string
+}
+
+// Open starts the fabric and probes the peers. The error is the lab's own.
+func Open(ctx context.Context, c Config) (*Rig, error) {
+	if c.Kind == Embedded {
+		f, err := openEmbedded(c.Links)
+		if err != nil {
+			return nil, err
+		}
+		r := &Rig{Fabric: f, closer: f, kernel: "gvisor netstack"}
+		r.peers = probe(ctx, r, c.Peers, func(id lab.PeerID) (string, string) { return runtime.Version() + " (in process)", "" })
+		return r, nil
+	}
+	return openContainers(ctx, c)
+}
+
+// Peers is the provenance of the peers in use.
+func (r *Rig) Peers() []lab.PeerInfo { return r.peers }
+
+// Kernel names the TCP/IP stack of the cells.
+func (r *Rig) Kernel() string { return r.kernel }
+
+// Close ends the peers and removes everything the fabric made.
+func (r *Rig) Close() error { return r.closer.Close() }
+
+// NewRunID makes a run id that sorts by time: 20261123-140507-3fa9.
+func NewRunID() string {
+	var b [2]byte
+	rand.Read(b[:])
+	return time.Now().UTC().Format("20060102-150405-") + hex.EncodeToString(b[:])
+}
+
+// version is set by the Makefile.
+var version string
+
+// ToolVersion is hybridlab's commit.
+func ToolVersion() string {
+	if version != "" {
+		return version
+	}
+	if bi, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range bi.Settings {
+			if s.Key == "vcs.revision" {
+				return s.Value
+			}
+		}
+	}
+	return "unknown"
+}
+
+func join[T ~string](names []T) string {
+	out := make([]string, len(names))
+	for i, n := range names {
+		out[i] = string(n)
+	}
+	return strings.Join(out, ", ")
+}
