@@ -1,10 +1,11 @@
-// Package netem is the path engine.
 package netem
 
 import (
 	"fmt"
-	"io"
+	"maps"
 	"net/netip"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"hybridlab/lab/capture"
@@ -12,10 +13,10 @@ import (
 
 // Path is one cell's way through the engine.
 type Path struct {
-	Slot   uint16     // which pair of virtual addresses; FirstSlot to LastSlot
+	Slot   uint16     // which pair of virtual addresses, FirstSlot to LastSlot
 	Name   string     // cell id; with Seed it keys every random fate
-	Seed   uint64     //
-	Link   Link       //
+	Seed   uint64     // of the run
+	Link   Link       // what the network does
 	Client netip.Addr // real address of the client, of the link's family
 	Server netip.Addr // real address of the server
 }
@@ -28,65 +29,148 @@ type Trace struct {
 	Received  int              // packets from both ends
 	Made      int              // packets the path added: duplicates, and each fragment after the first
 	Delivered int              // packets handed to an end; counts duplicates and fragments
-	Dropped   int              // packets not handed on, each with a reason in Packets
+	Dropped   int              // packets not handed on, each with its reason
 	ICMP      int              // "too big" messages the engine sent
 	Uncounted int              // packets the books do not explain: always 0, or the cell is void
 	MaxLate   time.Duration    // worst lateness of a packet against the link's schedule
 }
 
-// Carrier carries cells: an Engine here or in a container.
+// Carrier carries cells: an Engine in this process, or one in a container.
+// Everything it takes and gives can be gob-encoded.
 type Carrier interface {
 	Open(Path) error
 	Close(slot uint16) (Trace, error)
 }
 
-// Slots in use: the range's first and last addresses look like a network
-// and a broadcast address to careless code.
-const (
-	FirstSlot uint16 = 1
-	LastSlot  uint16 = 0xfffe
-)
-
 var _ Carrier = (*Engine)(nil)
 
-// TargetAddr is what the client of a cell dials: 198.18.a.b or 2001:2:0:18::ab.
-func TargetAddr(slot uint16, v6 bool) netip.Addr { return virtual(slot, v6, 18, 0x18) }
+// Engine is the path of all cells. Its methods may be called from any
+// goroutine: cells run in parallel, the packets of one cell one by one.
+type Engine struct {
+	out   func(pkt []byte)
+	began time.Time
+	timer *timer
+	cells [1 << 16]atomic.Pointer[cell] // by slot
 
-// ApparentAddr is what the server of a cell sees as its client: 198.19.a.b or 2001:2:0:19::ab.
-func ApparentAddr(slot uint16, v6 bool) netip.Addr { return virtual(slot, v6, 19, 0x19) }
-
-// virtual builds an address in the benchmarking ranges (RFC 2544, RFC 5180).
-func virtual(slot uint16, v6 bool, side4, side6 byte) netip.Addr {
-	hi, lo := byte(slot>>8), byte(slot)
-	if v6 {
-		return netip.AddrFrom16([16]byte{0x20, 0x01, 0, 2, 7: side6, 14: hi, 15: lo})
-	}
-	return netip.AddrFrom4([4]byte{198, side4, hi, lo})
+	mu     sync.Mutex
+	used   [1 << 16 / 64]uint64 // slots that were open at some time
+	strays map[string]int
+	down   bool
 }
 
-// Engine is the path.
-type Engine struct{ out func([]byte) }
+// NewEngine starts an engine that writes packets to a device with out, which
+// finds the end by the destination address. out must not change pkt nor keep
+// it after it returns; it may call Input. It is called by many goroutines.
+func NewEngine(out func(pkt []byte)) *Engine {
+	e := &Engine{out: out, began: time.Now(), strays: map[string]int{}}
+	e.timer = newTimer(e.now)
+	return e
+}
 
-// NewEngine starts an engine; out writes one packet to the device.
-func NewEngine(out func(pkt []byte)) *Engine { return &Engine{out: out} }
+// now is the engine's clock; it is monotonic.
+func (e *Engine) now() time.Duration { return time.Since(e.began) }
 
-// Open opens a cell.
-func (e *Engine) Open(p Path) error { return nil }
+// Open opens a cell. It fails when the slot is in use or the path makes no sense.
+func (e *Engine) Open(p Path) error {
+	if err := p.validate(); err != nil {
+		return fmt.Errorf("open cell %q: %w", p.Name, err)
+	}
+	c := newCell(e, p)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.down {
+		return fmt.Errorf("open cell %q: the engine is shut down", p.Name)
+	}
+	if !e.cells[p.Slot].CompareAndSwap(nil, c) {
+		return fmt.Errorf("open cell %q: slot %d is in use", p.Name, p.Slot)
+	}
+	e.used[p.Slot/64] |= 1 << (p.Slot % 64)
+	return nil
+}
 
-// Close closes a cell and returns its trace.
-func (e *Engine) Close(slot uint16) (Trace, error) { return Trace{}, nil }
+func (p Path) validate() error {
+	if p.Slot < FirstSlot || p.Slot > LastSlot {
+		return fmt.Errorf("slot %d is outside %d to %d", p.Slot, FirstSlot, LastSlot)
+	}
+	if err := p.Link.Validate(); err != nil {
+		return err
+	}
+	for _, a := range []netip.Addr{p.Client, p.Server} {
+		if !a.IsValid() || a.Is4() == p.Link.V6() {
+			return fmt.Errorf("address %s does not fit link %q, which is %s", a, p.Link.Name, p.Link.family())
+		}
+	}
+	return nil
+}
 
-// Input takes one packet from the device.
-func (e *Engine) Input(pkt []byte) {}
+// Close closes a cell. Packets still on their way are dropped
+// ("cell-closed"), and so is what arrives for it later.
+func (e *Engine) Close(slot uint16) (Trace, error) {
+	c := e.cells[slot].Swap(nil)
+	if c == nil {
+		return Trace{}, fmt.Errorf("close slot %d: no cell is open there", slot)
+	}
+	return c.close(), nil
+}
 
-// Shutdown stops the engine.
-func (e *Engine) Shutdown() {}
+// Input takes one IP packet from the device. It copies what it keeps.
+func (e *Engine) Input(pkt []byte) {
+	l, b, err := parse(pkt)
+	if err != nil {
+		e.stray("malformed")
+		return
+	}
+	slot, toServer, ok := slotOf(b[l.dst : l.dst+l.size])
+	if !ok {
+		e.stray("no-cell")
+		return
+	}
+	c := e.cells[slot].Load()
+	if c == nil || c.path.Link.V6() != l.v6 {
+		e.strayTo(slot)
+		return
+	}
+	dir := capture.ToClient
+	if toServer {
+		dir = capture.ToServer
+	}
+	c.input(dir, b, l)
+}
 
-// Links are the links of the library.
-func Links() []Link { return nil }
+// Strays counts, by reason, the packets that belonged to no open cell since
+// the engine began: "no-cell", "cell-closed", "malformed".
+func (e *Engine) Strays() map[string]int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return maps.Clone(e.strays)
+}
 
-// LookupLink finds a link of the library by name.
-func LookupLink(name string) (Link, error) { return Link{}, fmt.Errorf("unknown link %q", name) }
+func (e *Engine) stray(reason string) {
+	e.mu.Lock()
+	e.strays[reason]++
+	e.mu.Unlock()
+}
 
-// LoadLinks reads links from YAML.
-func LoadLinks(r io.Reader, name string) ([]Link, error) { return nil, nil }
+func (e *Engine) strayTo(slot uint16) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.used[slot/64]&(1<<(slot%64)) != 0 {
+		e.strays["cell-closed"]++
+	} else {
+		e.strays["no-cell"]++
+	}
+}
+
+// Shutdown closes all cells and stops the timer thread. The engine is of no
+// further use.
+func (e *Engine) Shutdown() {
+	e.mu.Lock()
+	e.down = true
+	e.mu.Unlock()
+	for i := range e.cells {
+		if c := e.cells[i].Swap(nil); c != nil {
+			c.close()
+		}
+	}
+	e.timer.stop()
+}

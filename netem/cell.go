@@ -1,0 +1,275 @@
+package netem
+
+import (
+	"sync"
+	"time"
+
+	"hybridlab/lab/capture"
+
+	"gvisor.dev/gvisor/pkg/tcpip/header"
+)
+
+// cell is an open Path.
+type cell struct {
+	engine *Engine
+	path   Path
+	key    key
+	opened time.Duration // on the engine's clock
+	lanes  [2]lane       // by direction
+
+	mu       sync.Mutex // guards everything below
+	closed   bool
+	trace    Trace
+	store    arena
+	flows    map[flowKey]*flow
+	lastKey  flowKey // the flow of the last packet, as it is mostly the next one's
+	lastFlow *flow
+	numFlows uint32
+	fragID   uint32 // of the last packet the path fragmented
+	pending  agenda[packet]
+	armed    time.Duration // when the timer will call, 0: not at all
+	outbox   [][]byte      // to be handed over, in order
+	spare    [][]byte      // outbox's other buffer
+	flushing bool          // someone is at it
+}
+
+// lane is one direction of a cell.
+type lane struct {
+	dir    capture.Direction
+	entry  capture.Side
+	shape  Shape
+	back   Shape // the other direction's
+	nat    nat
+	stages []stage
+	shaper shaper
+	count  int // packets received
+}
+
+// packet is one packet on its way through a cell.
+type packet struct {
+	data  []byte // as received until own is called
+	l     layout
+	lane  *lane
+	flow  *flow
+	id    identity
+	nth   int    // of its lane, from 1
+	rec   int    // index of its record in the trace; -1: the record was not kept
+	stage int    // next stage to pass
+	piece int    // number of the fragment the path cut it into, from 0
+	owned bool   // data is ours to change
+	twin  bool   // the second copy of a duplicated packet
+	note  string // what was done to it
+	at    time.Duration
+}
+
+// maxCapture bounds what one cell records of received packets, in bytes. A
+// handshake is some 10 kB; a peer gone mad must not take the lab with it.
+const maxCapture = 64 << 20
+
+func newCell(e *Engine, p Path) *cell {
+	c := &cell{engine: e, path: p, key: newKey(p.Seed, p.Name), opened: e.now(), flows: map[flowKey]*flow{}}
+	c.trace.Packets = make([]capture.Packet, 0, 32)
+	v6 := p.Link.V6()
+	target, apparent := TargetAddr(p.Slot, v6), ApparentAddr(p.Slot, v6)
+	up := newNAT(p.Client, target, apparent, p.Server)
+	down := newNAT(p.Server, apparent, target, p.Client)
+	c.lanes[capture.ToServer] = newLane(capture.ToServer, capture.ClientSide, p.Link.Up, p.Link.Down, up)
+	c.lanes[capture.ToClient] = newLane(capture.ToClient, capture.ServerSide, p.Link.Down, p.Link.Up, down)
+	return c
+}
+
+func newLane(dir capture.Direction, entry capture.Side, shape, back Shape, n nat) lane {
+	return lane{dir: dir, entry: entry, shape: shape, back: back, nat: n, stages: chain(shape, back)}
+}
+
+// now is the time since the cell was opened.
+func (c *cell) now() time.Duration { return c.engine.now() - c.opened }
+
+// input takes a packet addressed to the cell.
+func (c *cell) input(dir capture.Direction, b []byte, l layout) {
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		c.engine.stray("cell-closed")
+		return
+	}
+	p := c.receive(&c.lanes[dir], b, l)
+	switch {
+	case p.rec < 0:
+		c.drop(&p, "capture-full", "")
+	case !l.holds(b, p.lane.nat.oldSrc, p.lane.nat.oldDst):
+		c.drop(&p, "wrong-source", "neither end of the cell sent this")
+	default:
+		c.identify(&p)
+		c.run(&p)
+	}
+	c.flush()
+}
+
+// receive books a packet and records it.
+func (c *cell) receive(ln *lane, b []byte, l layout) packet {
+	c.trace.Received++
+	ln.count++
+	p := packet{l: l, lane: ln, nth: ln.count, at: c.now(), rec: -1}
+	if c.store.size+len(b) <= maxCapture {
+		p.data = c.store.keep(b)
+		p.rec = c.record(p.at, ln.entry, ln.dir, p.data, "")
+	}
+	return p
+}
+
+func (c *cell) record(at time.Duration, side capture.Side, dir capture.Direction, b []byte, note string) int {
+	c.trace.Packets = append(c.trace.Packets, capture.Packet{At: at, Side: side, Dir: dir, Data: b, Note: note})
+	return len(c.trace.Packets) - 1
+}
+
+// identify finds the packet's flow and names the packet in it.
+func (c *cell) identify(p *packet) {
+	src, dst := p.l.ports(p.data)
+	k := flowKey{p.l.proto, src, dst}
+	if p.lane.dir == capture.ToClient {
+		k.client, k.server = dst, src
+	}
+	t, isTCP := p.l.tcp(p.data)
+	f := c.flow(k)
+	if isTCP && p.lane.dir == capture.ToServer && t.Flags()&(header.TCPFlagSyn|header.TCPFlagAck) == header.TCPFlagSyn {
+		if us := &f.tracks[p.lane.dir]; us.begun && us.isn != t.SequenceNumber() {
+			f = c.newFlow(k) // the ports are used again
+		}
+	}
+	p.flow = f
+	switch {
+	case p.l.fragment:
+		p.id = f.tracks[p.lane.dir].count(identity{flow: f.num}, classFragment)
+	case isTCP:
+		p.id = f.identify(p.lane, t)
+	default:
+		p.id = f.tracks[p.lane.dir].count(identity{flow: f.num}, classOther)
+	}
+}
+
+func (c *cell) flow(k flowKey) *flow {
+	if c.lastFlow != nil && c.lastKey == k {
+		return c.lastFlow
+	}
+	f := c.flows[k]
+	if f == nil {
+		return c.newFlow(k)
+	}
+	c.lastKey, c.lastFlow = k, f
+	return f
+}
+
+func (c *cell) newFlow(k flowKey) *flow {
+	f := &flow{num: c.numFlows}
+	c.numFlows++
+	c.flows[k] = f
+	c.lastKey, c.lastFlow = k, f
+	return f
+}
+
+// run takes a packet through the rest of its stages and out.
+func (c *cell) run(p *packet) {
+	for p.stage < len(p.lane.stages) {
+		s := p.lane.stages[p.stage]
+		p.stage++
+		if !s(c, p) {
+			return
+		}
+	}
+	c.deliver(p)
+}
+
+// deliver translates a packet, records it on the far side and hands it over.
+func (c *cell) deliver(p *packet) {
+	c.own(p)
+	p.lane.nat.apply(p.data, p.l)
+	c.trace.Delivered++
+	c.record(c.now(), 1-p.lane.entry, p.lane.dir, p.data, p.note)
+	c.outbox = append(c.outbox, p.data)
+}
+
+// drop ends a packet. The reason stands at the record of its arrival, except
+// for a second copy, as the first may well arrive.
+func (c *cell) drop(p *packet, reason, note string) {
+	c.trace.Dropped++
+	if p.rec < 0 {
+		return
+	}
+	r := &c.trace.Packets[p.rec]
+	if p.twin {
+		r.Note = join(r.Note, "its duplicate was dropped: "+reason)
+		return
+	}
+	r.Drop, r.Note = reason, join(r.Note, join(p.note, note))
+}
+
+func join(a, b string) string {
+	if a == "" || b == "" {
+		return a + b
+	}
+	return a + "; " + b
+}
+
+// own makes a packet's bytes ours to change; those of the record are not.
+func (c *cell) own(p *packet) {
+	if !p.owned {
+		p.data, p.owned = c.store.keep(p.data), true
+	}
+}
+
+// flush hands over what is in the outbox and unlocks the cell. The device is
+// written to without the lock, because it may answer at once through Input;
+// by one goroutine at a time, because packets must stay in order.
+func (c *cell) flush() {
+	if c.flushing {
+		c.mu.Unlock()
+		return
+	}
+	c.flushing = true
+	for len(c.outbox) > 0 {
+		batch := c.outbox
+		c.outbox = c.spare[:0]
+		c.mu.Unlock()
+		for _, b := range batch {
+			c.engine.out(b)
+		}
+		c.mu.Lock()
+		c.spare = batch
+	}
+	c.flushing = false
+	c.mu.Unlock()
+}
+
+// close ends the cell and balances its books.
+func (c *cell) close() Trace {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed = true
+	for c.pending.len() > 0 {
+		p := c.pending.pop().v
+		c.drop(&p, "cell-closed", "still on its way")
+	}
+	t := &c.trace
+	t.Uncounted = t.Received + t.Made - t.Delivered - t.Dropped
+	return *t
+}
+
+// arena keeps the bytes of many packets in few allocations.
+type arena struct {
+	free []byte
+	next int // size of the next block
+	size int // bytes kept
+}
+
+func (a *arena) keep(b []byte) []byte {
+	if len(b) > len(a.free) {
+		a.next = min(max(2*a.next, 8<<10), 64<<10)
+		a.free = make([]byte, max(a.next, len(b)))
+	}
+	kept := a.free[:len(b):len(b)]
+	a.free = a.free[len(b):]
+	a.size += len(b)
+	copy(kept, b)
+	return kept
+}
