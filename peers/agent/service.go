@@ -1,0 +1,127 @@
+package agent
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// service is the agent's RPC surface; Client is its mirror image. Ids are
+// made by the client, so that it can kill what has not answered yet.
+type service struct{ s *supervisor }
+
+// The arguments are aliases of unnamed structs, because net/rpc wants types
+// that are exported or have no name, and these are nobody else's business.
+type (
+	runArgs = struct {
+		ID      string
+		Command Command
+	}
+	lineArgs = struct {
+		ID, Contains string
+		Want         int
+		Wait         time.Duration
+	}
+	none = struct{ OK bool } // gob refuses a struct without a field
+)
+
+const defaultTimeout = time.Minute // of Run
+
+// Run runs a command to its end.
+func (v *service) Run(a *runArgs, res *Result) error {
+	if a.Command.Timeout <= 0 {
+		a.Command.Timeout = defaultTimeout
+	}
+	p, err := v.s.start(a.ID, a.Command, nil)
+	if err != nil {
+		*res = Result{Exit: -1, Err: err.Error()}
+		return nil
+	}
+	<-p.done
+	v.s.forget(p.id)
+	*res = p.result
+	return nil
+}
+
+// Start starts a server and waits until it is ready.
+func (v *service) Start(a *runArgs, _ *none) error {
+	if err := free(a.Command.Ready); err != nil {
+		return fmt.Errorf("start %q: %w", a.Command.Argv, err)
+	}
+	p, err := v.s.start(a.ID, a.Command, newLineLog())
+	if err != nil {
+		return err
+	}
+	if err := p.awaitReady(a.Command.Ready); err != nil {
+		p.kill()
+		<-p.done
+		v.s.forget(p.id)
+		return fmt.Errorf("start %q: %w; its last words: %q", a.Command.Argv, err, p.result.lastWords())
+	}
+	return nil
+}
+
+// Lines returns lines of the output of a started command.
+func (v *service) Lines(a *lineArgs, lines *[]string) error {
+	p, err := v.s.find(a.ID)
+	if err != nil {
+		return err
+	}
+	if p.lines == nil {
+		return fmt.Errorf("read lines of command %q: it is being run, not served", a.ID)
+	}
+	*lines = p.lines.find(a.Contains, a.Want, a.Wait)
+	return nil
+}
+
+// Wait waits for the end of a started command.
+func (v *service) Wait(id string, res *Result) error {
+	p, err := v.s.find(id)
+	if err != nil {
+		return err
+	}
+	<-p.done
+	v.s.forget(id)
+	*res = p.result
+	return nil
+}
+
+// Stop asks a started command to end, and makes it.
+func (v *service) Stop(id string, res *Result) error {
+	p, err := v.s.find(id)
+	if err != nil {
+		return err
+	}
+	p.stop()
+	return v.Wait(id, res)
+}
+
+// Kill kills a command, also one that is not there yet: the order to run it
+// may still be on its way through another goroutine.
+func (v *service) Kill(id string, _ *none) error {
+	v.s.doom(id)
+	return nil
+}
+
+// Route makes the path container the peer's only way out.
+func (v *service) Route(via []netip.Addr, _ *none) error { return route(via) }
+
+// Info describes the container.
+func (v *service) Info(_ none, info *Info) error {
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return fmt.Errorf("read the kernel's version: %w", err)
+	}
+	info.Kernel = unix.ByteSliceToString(u.Release[:])
+	if f, err := os.Open("/version.txt"); err == nil {
+		defer f.Close()
+		text, _ := io.ReadAll(io.LimitReader(f, maxVersion))
+		info.Image = string(bytes.TrimSpace(text))
+	}
+	return nil
+}
