@@ -37,9 +37,9 @@ func (c *cursor) missing(what string, n int) {
 	switch {
 	case *c.err != nil:
 	case c.open:
-		*c.err = fmt.Errorf("decode %s: %w: %d bytes missing", what, ErrTruncated, n)
+		*c.err = fmt.Errorf("%s: %w, %d bytes missing", what, ErrTruncated, n)
 	default:
-		*c.err = fmt.Errorf("decode %s: it runs %d bytes past the end of what holds it", what, n)
+		*c.err = fmt.Errorf("%s: runs %d bytes past the end of what holds it", what, n)
 	}
 }
 
@@ -51,7 +51,7 @@ func (c *cursor) bytes(n int, what string) []byte {
 	}
 	var b []byte
 	c.s.ReadBytes(&b, n)
-	return b
+	return b[:len(b):len(b)] // who appends to a result must not write into the capture
 }
 
 func (c *cursor) uint8(what string) (v uint8) {
@@ -83,20 +83,19 @@ func (c *cursor) vector(n int, what string) (cursor, int) {
 
 // uint16s reads the rest as a list of 16-bit values.
 func (c *cursor) uint16s(what string) []uint16 {
-	list := make([]uint16, 0, len(c.s)/2)
-	for !c.empty() {
-		v := c.uint16(what)
-		if *c.err != nil && c.empty() && cap(list) == len(list) {
-			break // the odd byte at the end
-		}
-		list = append(list, v)
+	list := make([]uint16, len(c.s)/2)
+	for i := range list {
+		c.s.ReadUint16(&list[i])
+	}
+	if !c.empty() {
+		c.missing(what, 1)
 	}
 	return list
 }
 
 // end notes bytes that have no business being there.
-func (c *cursor) end(what string) {
+func (c *cursor) end() {
 	if !c.empty() {
-		c.fail("decode %s: %d bytes follow its end", what, len(c.s))
+		c.fail("%d bytes follow its end", len(c.s))
 	}
 }
