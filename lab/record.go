@@ -33,16 +33,19 @@ type Recorder struct {
 	observations *jsonl
 }
 
+// ErrRunDir says that no run can be recorded in the directory given.
+var ErrRunDir = errors.New("create run directory")
+
 // Record creates the run directory, which must not exist or be empty, and
 // writes the first report.json.
 func Record(dir string, head Report) (*Recorder, error) {
 	if entries, err := os.ReadDir(dir); err == nil && len(entries) > 0 {
-		return nil, fmt.Errorf("create run directory %q: it is not empty; give another --out", dir)
+		return nil, fmt.Errorf("%w %q: it is not empty; give another --out", ErrRunDir, dir)
 	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("create run directory: %w", err)
+		return nil, fmt.Errorf("%w: %w", ErrRunDir, err)
 	}
 	if err := os.MkdirAll(filepath.Join(dir, CapturesDir), 0o755); err != nil {
-		return nil, fmt.Errorf("create run directory: %w", err)
+		return nil, fmt.Errorf("%w: %w", ErrRunDir, err)
 	}
 	head.Schema, head.Counts = SchemaVersion, map[Outcome]int{}
 	r := &Recorder{RunDir: RunDir{Dir: dir, Report: head}}

@@ -48,16 +48,38 @@ type Runner struct {
 	// least 1). Attempts that disagree make the cell flaky.
 	Attempts int
 
-	mu     sync.Mutex
-	firsts map[string]*memo // by cell id
+	mu      sync.Mutex
+	firsts  map[string]*memo[first] // by cell id
+	settled map[string]*memo[Verdict]
 }
 
-// memo is the first attempt at a cell, made once however many ask for it.
-type memo struct {
+// memo is something about a cell that is made once however many ask for it.
+type memo[T any] struct {
 	once sync.Once
-	o    Observation
-	v    Verdict
+	val  T
 	err  error
+}
+
+// first is attempt 1 at a cell, judged without controls.
+type first struct {
+	o Observation
+	v Verdict
+}
+
+// remember returns the memo of a cell, making it by f the first time.
+func remember[T any](r *Runner, memos *map[string]*memo[T], id string, f func() (T, error)) (T, error) {
+	r.mu.Lock()
+	if *memos == nil {
+		*memos = map[string]*memo[T]{}
+	}
+	m := (*memos)[id]
+	if m == nil {
+		m = &memo[T]{}
+		(*memos)[id] = m
+	}
+	r.mu.Unlock()
+	m.once.Do(func() { m.val, m.err = f() })
+	return m.val, m.err
 }
 
 // Sink keeps what a run produces. Calls may come from many goroutines.
@@ -100,55 +122,50 @@ feed:
 }
 
 // Cell runs one cell with everything its verdict needs and stores the
-// verdict. A pass costs one attempt; a finding is repeated and its controls
-// are run, each of them once per run however many findings ask for it.
+// verdict; asked again it returns the same one. A pass costs one attempt; a
+// finding is repeated and its controls are run, each of them once per run
+// however many findings ask for it.
 func (r *Runner) Cell(ctx context.Context, c Cell) (Verdict, error) {
-	m := r.first(ctx, c)
-	v, err := m.v, m.err
-	if err == nil && v.Outcome.Disputed() {
-		v, err = r.confirm(ctx, m)
-	}
-	if err != nil {
-		return Verdict{}, err
-	}
-	return v, r.Sink.Judged(v)
+	return remember(r, &r.settled, c.ID, func() (Verdict, error) {
+		f, err := r.first(ctx, c)
+		if err != nil {
+			return Verdict{}, err
+		}
+		if f.v.Outcome.Disputed() {
+			if f.v, err = r.confirm(ctx, f.o); err != nil {
+				return Verdict{}, err
+			}
+		}
+		return f.v, r.Sink.Judged(f.v)
+	})
 }
 
-// first is attempt 1 of a cell, judged without controls.
-func (r *Runner) first(ctx context.Context, c Cell) *memo {
-	r.mu.Lock()
-	if r.firsts == nil {
-		r.firsts = map[string]*memo{}
-	}
-	m := r.firsts[c.ID]
-	if m == nil {
-		m = &memo{}
-		r.firsts[c.ID] = m
-	}
-	r.mu.Unlock()
-	m.once.Do(func() {
-		m.o, m.v, m.err = r.attempt(ctx, c, 1)
-		if m.v.Outcome.Pass() {
-			m.o = Observation{} // a pass is never judged again: keep 10,000 cells small
+// first is attempt 1, shared by the cell itself and by the findings that
+// need it as a control.
+func (r *Runner) first(ctx context.Context, c Cell) (first, error) {
+	return remember(r, &r.firsts, c.ID, func() (f first, err error) {
+		f.o, f.v, err = r.attempt(ctx, c, 1)
+		if !f.v.Outcome.Disputed() {
+			f.o = Observation{} // never judged again: keep 10,000 cells small
 		}
+		return f, err
 	})
-	return m
 }
 
 // confirm runs the controls and the further attempts of a finding, and
 // judges every attempt in their light.
-func (r *Runner) confirm(ctx context.Context, m *memo) (Verdict, error) {
+func (r *Runner) confirm(ctx context.Context, o Observation) (Verdict, error) {
 	var taken []ControlTaken
-	for _, k := range Controls(m.o.Cell, r.CleanLink(m.o.Cell.Link), r.Known) {
-		km := r.first(ctx, k.Cell)
-		if km.err != nil {
-			return Verdict{}, km.err
+	for _, k := range Controls(o.Cell, r.CleanLink(o.Cell.Link), r.Known) {
+		f, err := r.first(ctx, k.Cell)
+		if err != nil {
+			return Verdict{}, err
 		}
-		taken = append(taken, ControlTaken{k.Kind, k.Cell.ID, km.v.Outcome})
+		taken = append(taken, ControlTaken{k.Kind, k.Cell.ID, f.v.Outcome})
 	}
-	all := []Observation{m.o}
+	all := []Observation{o}
 	for n := 2; n <= r.Attempts; n++ {
-		o, _, err := r.attempt(ctx, m.o.Cell, n)
+		o, _, err := r.attempt(ctx, o.Cell, n)
 		if err != nil {
 			return Verdict{}, err
 		}

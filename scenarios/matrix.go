@@ -17,6 +17,11 @@ type Level struct {
 
 // Levels of thoroughness.
 var Levels = map[string]Level{
+	"smoke": {
+		About:  "a few dozen cells that every change must pass",
+		Groups: []string{"x25519", "x25519mlkem768"},
+		Links:  []string{"clean", "mtu1280", "mtu1280-icmp-eaten"},
+	},
 	"quick": {
 		About:  "the three hybrids and their classical halves over the links that matter most",
 		Groups: Groups[:6],
@@ -36,6 +41,18 @@ func LookupLevel(name string) (Level, error) {
 		return Level{}, fmt.Errorf("look up level %q: want one of %s", name, strings.Join(levelNames(), ", "))
 	}
 	return l, nil
+}
+
+// LevelsHelp describes the levels for a flag's help.
+func LevelsHelp() string {
+	var b strings.Builder
+	for i, n := range levelNames() {
+		if i > 0 {
+			b.WriteString("; ")
+		}
+		fmt.Fprintf(&b, "%s: %s", n, Levels[n].About)
+	}
+	return b.String()
 }
 
 func levelNames() []string {

@@ -9,6 +9,7 @@ import (
 
 	"hybridlab/lab"
 	"hybridlab/lab/rig"
+	"hybridlab/scenarios"
 )
 
 func judgeCommand() *cobra.Command {
@@ -21,8 +22,7 @@ func judgeCommand() *cobra.Command {
 The verdicts it replaces are kept as verdicts.previous.jsonl when any of them changes.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			a := axes{linkFile: linkFile}
-			links, err := a.loadLinks()
+			links, err := scenarios.LoadLinks(linkFile)
 			if err != nil {
 				return err
 			}
@@ -59,10 +59,10 @@ func rejudge(w io.Writer, d *lab.RunDir, links rig.Links, dry bool) error {
 			return broken(err)
 		}
 	}
-	if err := render(w, d); err != nil {
+	if err := scenarios.Render(d); err != nil {
 		return broken(err)
 	}
-	return outcome(d.Report)
+	return show(w, d)
 }
 
 // compare prints every verdict that is no longer what it was.

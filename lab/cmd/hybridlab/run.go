@@ -6,26 +6,21 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
-	"runtime"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"hybridlab/lab"
-	"hybridlab/lab/rig"
 	"hybridlab/reports"
+	"hybridlab/scenarios"
 )
 
-// runFlags are the flags of run beyond the axes.
+// runFlags are the flags of run.
 type runFlags struct {
-	axes
-	out      string
-	seed     uint64
+	scenarios.Axes
+	scenarios.Options
 	parallel int
-	attempts int
 }
 
 func runCommand() *cobra.Command {
@@ -45,73 +40,50 @@ the hybrid only advertised).`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
 	}
-	f.register(cmd)
+	register(cmd, &f.Axes)
 	fl := cmd.Flags()
-	fl.StringVar(&f.out, "out", "", "run directory to create (default: runs/<run id>)")
-	fl.Uint64Var(&f.seed, "seed", 1, "seed of everything random")
+	fl.StringVar(&f.Out, "out", "", "run directory to create (default: runs/<run id>)")
+	fl.Uint64Var(&f.Seed, "seed", 1, "seed of everything random")
+	fl.IntVar(&f.Attempts, "attempts", 2, "attempts at a finding before it is believed")
 	fl.IntVar(&f.parallel, "parallel", 0, "cells in flight (default: by fabric)")
-	fl.IntVar(&f.attempts, "attempts", 2, "attempts at a finding before it is believed")
 	return cmd
 }
 
 func (f *runFlags) run(cmd *cobra.Command) error {
 	ctx, w := cmd.Context(), cmd.ErrOrStderr()
-	if f.attempts < 1 || f.parallel < 0 {
-		return fmt.Errorf("read flags: --attempts must be at least 1 and --parallel not negative")
+	if f.Attempts < 1 || f.parallel < 0 {
+		return errors.New("read flags: --attempts must be at least 1 and --parallel not negative")
 	}
-	s, err := f.choose(cmd)
+	s, err := f.Choose(ctx)
 	if err != nil {
 		return err
 	}
-	id := rig.NewRunID()
-	if f.out == "" {
-		f.out = filepath.Join("runs", id)
+	if f.parallel == 0 {
+		f.parallel = s.InFlight()
 	}
-	fmt.Fprintf(w, "%s fabric (%s): %d cells, %d combinations excluded\n", s.fabric, s.fabricWhy, len(s.plan.Cells), len(s.plan.Excluded))
-	rec, err := lab.Record(f.out, f.head(s, id))
+	f.Command, f.Progress = commandLine(os.Args[1:]), w
+	fmt.Fprintf(w, "%s fabric (%s): %d cells, %d combinations excluded\n", s.Fabric, s.FabricWhy, len(s.Plan.Cells), len(s.Plan.Excluded))
+	ss, err := scenarios.Start(ctx, s, f.Options)
 	if err != nil {
-		return err
+		return startError(ctx, err)
 	}
-	err = f.cells(ctx, w, s, id, rec)
-	return errors.Join(f.finish(cmd.OutOrStdout(), rec), err)
-}
-
-// head is the part of the report known before the first cell.
-func (f *runFlags) head(s selection, id string) lab.Report {
-	return lab.Report{
-		Run: id, Fabric: string(s.fabric), FabricWhy: s.fabricWhy, Seed: f.seed, Tool: rig.ToolVersion(), Started: time.Now().UTC(),
-		Peers: []lab.PeerInfo{}, Cells: len(s.plan.Cells), Excluded: append([]lab.Exclusion{}, s.plan.Excluded...), PlanDigest: s.plan.Digest(),
-		Command: commandLine(os.Args[1:]),
-	}
-}
-
-// cells starts the fabric and takes the plan through it.
-func (f *runFlags) cells(ctx context.Context, w io.Writer, s selection, id string, rec *lab.Recorder) error {
-	r, err := rig.Open(ctx, rig.Config{Kind: s.fabric, Run: id, Links: s.links, Peers: s.plan.Peers(), Logs: filepath.Join(rec.Dir, lab.LogsDir), Progress: w})
-	if err != nil {
-		return interrupted(ctx, broken(err))
-	}
-	defer r.Close()
-	rec.Report.Peers, rec.Report.Kernel = r.Peers(), r.Kernel()
-	if err := rec.SaveReport(); err != nil {
-		return broken(err)
-	}
-	bar := newProgress(w, isTerminal(w), len(s.plan.Cells))
-	rec.OnVerdict = bar.add
-	runner := &lab.Runner{Fabric: r, Known: rig.Catalogue{}, Sink: rec, Seed: f.seed, CleanLink: s.links.Clean, Attempts: f.attempts}
-	err = runner.Run(ctx, s.plan.Cells, f.inFlight(s.fabric))
+	bar := newProgress(w, isTerminal(w), len(s.Plan.Cells))
+	ss.Recorder.OnVerdict = bar.add
+	err = ss.Run(ctx, s.Plan.Cells, f.parallel)
 	bar.end()
 	if err != nil {
-		return interrupted(ctx, broken(err))
+		err = interrupted(ctx, broken(err))
 	}
-	return nil
+	return errors.Join(err, finish(cmd.OutOrStdout(), ss))
 }
 
-func (f *runFlags) inFlight(k rig.Kind) int {
-	if f.parallel > 0 {
-		return f.parallel
+// startError tells a wrong --out, the user's, from a fabric that did not
+// start, the lab's.
+func startError(ctx context.Context, err error) error {
+	if errors.Is(err, lab.ErrRunDir) {
+		return err
 	}
-	return k.Parallel(runtime.NumCPU())
+	return interrupted(ctx, broken(err))
 }
 
 // interrupted replaces an error that only says the user pressed Ctrl-C.
@@ -122,45 +94,33 @@ func interrupted(ctx context.Context, err error) error {
 	return err
 }
 
-// finish closes the run directory, renders it and turns the counts into the
+// finish ends the session, shows the matrix and turns the counts into the
 // exit code.
-func (f *runFlags) finish(w io.Writer, rec *lab.Recorder) error {
-	if err := rec.Close(time.Now().UTC()); err != nil {
+func finish(w io.Writer, ss *scenarios.Session) error {
+	if err := ss.End(); err != nil {
 		return broken(err)
 	}
-	if err := render(w, &rec.RunDir); err != nil {
-		return broken(err)
-	}
-	return outcome(rec.Report)
+	return show(w, &ss.Recorder.RunDir)
 }
 
-// outcome is the exit code of a finished run.
-func outcome(rep lab.Report) error {
-	findings := 0
-	for o, n := range rep.Counts {
-		if o.Finding() || o == lab.Flaky {
+// show prints a run and returns its exit code as an error.
+func show(w io.Writer, d *lab.RunDir) error {
+	if err := reports.Terminal(w, d.Report, d.Verdicts(), reports.TerminalOptions{Dir: d.Dir}); err != nil {
+		return broken(err)
+	}
+	findings := d.Report.Counts[lab.Flaky]
+	for o, n := range d.Report.Counts {
+		if o.Finding() {
 			findings += n
 		}
 	}
 	switch {
-	case rep.Counts[lab.Fault] > 0:
-		return broken(fmt.Errorf("%d cells could not be run: the lab failed, see outcome \"fault\"", rep.Counts[lab.Fault]))
+	case d.Report.Counts[lab.Fault] > 0:
+		return broken(fmt.Errorf("%d cells could not be run: the lab failed, see outcome \"fault\"", d.Report.Counts[lab.Fault]))
 	case findings > 0:
 		return &exitError{code: exitFindings}
 	}
 	return nil
-}
-
-// render writes the files made from a run and shows the matrix.
-func render(w io.Writer, d *lab.RunDir) error {
-	err := errors.Join(
-		d.Replace(lab.JUnitFile, func(w io.Writer) error { return reports.JUnit(w, d.Report, d.Verdicts()) }),
-		d.Replace(lab.IndexFile, func(w io.Writer) error { return reports.HTML(w, d.Report, d.Verdicts()) }),
-	)
-	if err != nil {
-		return err
-	}
-	return reports.Terminal(w, d.Report, d.Verdicts(), reports.TerminalOptions{Dir: d.Dir})
 }
 
 func isTerminal(w any) bool {

@@ -1,0 +1,37 @@
+package scenarios
+
+import (
+	"slices"
+	"strings"
+
+	"hybridlab/lab"
+	"hybridlab/lab/wire"
+)
+
+// Expected says how a cell of the library must end if the lab works: on
+// links that are broken on purpose a finding is the proof that the lab sees
+// it, and its absence is a defect. ok is false where the link leaves it to
+// chance.
+func Expected(c lab.Cell, known lab.Catalogue) (outcomes []lab.Outcome, ok bool) {
+	p := lab.Predict(c, known.Rules(c.Client), known.Rules(c.Server))
+	agreed := p.Allowed[0].Outcome
+	if agreed == lab.Classical && len(p.CommonPQ) > 0 {
+		agreed = lab.Downgrade
+	}
+	switch {
+	case strings.HasSuffix(c.Link, "-icmp-eaten"):
+		if big(p) {
+			return []lab.Outcome{lab.Size}, true
+		}
+	case strings.HasPrefix(c.Link, "loss"), c.Link == "corrupt1", c.Link == "mobile", c.Link == "frag-drop":
+		return nil, false
+	}
+	return []lab.Outcome{agreed}, true
+}
+
+// big reports whether a post-quantum share must cross, in the first
+// ClientHello or after a HelloRetryRequest: then some segment exceeds every
+// MTU below 1,300 bytes.
+func big(p lab.Prediction) bool {
+	return slices.ContainsFunc(p.Shares, wire.Group.PostQuantum) || p.Allowed[0].Group.PostQuantum()
+}

@@ -1,0 +1,153 @@
+package scenarios
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+
+	"hybridlab/lab"
+	"hybridlab/lab/rig"
+)
+
+// Axes choose cells, for both front ends. Lists may hold "*".
+type Axes struct {
+	Fabric           string // embedded, containers or auto
+	Clients, Servers []string
+	Groups, Links    []string // empty: the level's
+	LinkFile         string   // YAML with links of the user's own; empty: none
+	Cells            []string // exactly these cell ids; the lists above are then ignored
+	Level            string
+	Shard            string // "i/n"; empty: everything
+}
+
+// Selection is what the axes amount to.
+type Selection struct {
+	Plan      lab.Plan
+	Links     rig.Links
+	Fabric    rig.Kind
+	FabricWhy string
+}
+
+// Choose turns the axes into a plan. Every error names the valid choices.
+func (a Axes) Choose(ctx context.Context) (Selection, error) {
+	s := Selection{}
+	var err error
+	if s.Links, err = LoadLinks(a.LinkFile); err != nil {
+		return s, err
+	}
+	if s.Fabric, s.FabricWhy, err = rig.ChooseFabric(ctx, a.Fabric); err != nil {
+		return s, err
+	}
+	if s.Plan, err = a.expand(s); err != nil {
+		return s, err
+	}
+	if a.Shard != "" {
+		i, n, err := lab.ParseShard(a.Shard)
+		if err != nil {
+			return s, err
+		}
+		s.Plan = s.Plan.Shard(i, n)
+	}
+	if len(s.Plan.Cells) == 0 {
+		return s, fmt.Errorf("select cells: nothing is left to run: %d combinations are excluded%s; hybridlab plan lists them", len(s.Plan.Excluded), firstReason(s.Plan))
+	}
+	return s, nil
+}
+
+func firstReason(p lab.Plan) string {
+	if len(p.Excluded) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (the first: %s)", p.Excluded[0].Reason)
+}
+
+// LoadLinks joins the library's links with those of a user's YAML file; ""
+// for none.
+func LoadLinks(file string) (rig.Links, error) {
+	if file == "" {
+		return rig.NewLinks(nil, "")
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, fmt.Errorf("read links: %w", err)
+	}
+	defer f.Close()
+	return rig.NewLinks(f, file)
+}
+
+func (a Axes) expand(s Selection) (lab.Plan, error) {
+	if len(a.Cells) > 0 {
+		return a.exactly(s)
+	}
+	m, err := a.matrix(s)
+	if err != nil {
+		return lab.Plan{}, err
+	}
+	return lab.Expand(m, rig.Catalogue{}), nil
+}
+
+// exactly plans the cells given by id.
+func (a Axes) exactly(s Selection) (lab.Plan, error) {
+	var p lab.Plan
+	for _, id := range a.Cells {
+		c, err := lab.ParseCell(id)
+		if err != nil {
+			return p, err
+		}
+		m := lab.Matrix{Clients: []lab.PeerID{c.Client}, Servers: []lab.PeerID{c.Server}, Cases: []lab.Case{{Offer: c.Offer, Accept: c.Accept}}, Links: []string{c.Link}}
+		if err := a.check(s, m); err != nil {
+			return p, err
+		}
+		if len(c.Boxes) > 0 {
+			return p, fmt.Errorf("select cell %q: this version has no boxes", id)
+		}
+		one := lab.Expand(m, rig.Catalogue{})
+		p.Cells = append(p.Cells, one.Cells...)
+		p.Excluded = append(p.Excluded, one.Excluded...)
+	}
+	return p, nil
+}
+
+func (a Axes) matrix(s Selection) (lab.Matrix, error) {
+	level, err := LookupLevel(a.Level)
+	if err != nil {
+		return lab.Matrix{}, err
+	}
+	groups, links := level.Groups, level.Links
+	if len(a.Groups) > 0 && !slices.Contains(a.Groups, "*") {
+		if groups, err = Slugs(a.Groups); err != nil {
+			return lab.Matrix{}, err
+		}
+	} else if len(a.Groups) > 0 {
+		groups = Groups
+	}
+	if len(a.Links) > 0 {
+		links = a.Links
+	}
+	if len(links) == 0 || slices.Contains(links, "*") {
+		links = s.Links.Names()
+	}
+	m := Matrix(s.Fabric.Peers(a.Clients, lab.ClientRole), s.Fabric.Peers(a.Servers, lab.ServerRole), groups, links)
+	return m, a.check(s, m)
+}
+
+// check refuses names that nothing answers to.
+func (a Axes) check(s Selection, m lab.Matrix) error {
+	for _, name := range m.Links {
+		if _, err := s.Links.Lookup(name); err != nil {
+			return err
+		}
+	}
+	for _, id := range m.Clients {
+		if err := s.Fabric.Check(id, lab.ClientRole); err != nil {
+			return err
+		}
+	}
+	for _, id := range m.Servers {
+		if err := s.Fabric.Check(id, lab.ServerRole); err != nil {
+			return err
+		}
+	}
+	return nil
+}

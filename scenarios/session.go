@@ -1,0 +1,75 @@
+package scenarios
+
+import (
+	"context"
+	"errors"
+	"io"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"hybridlab/lab"
+	"hybridlab/lab/rig"
+	"hybridlab/reports"
+)
+
+// Options are what a run needs beyond its cells.
+type Options struct {
+	Out      string // run directory to create; empty: runs/<run id>
+	Seed     uint64
+	Attempts int       // attempts at a finding before it is believed
+	Command  string    // command line that runs it again
+	Progress io.Writer // one line per slow step of the start
+}
+
+// Session is a run in progress: a started fabric, a runner, and the run
+// directory that everything goes to. Both front ends use it, so that both
+// give the same verdicts for the same plan and seed.
+type Session struct {
+	*lab.Runner
+	Recorder *lab.Recorder
+	rig      *rig.Rig
+}
+
+// Start creates the run directory and starts the fabric.
+func Start(ctx context.Context, s Selection, o Options) (*Session, error) {
+	id := rig.NewRunID()
+	if o.Out == "" {
+		o.Out = filepath.Join("runs", id)
+	}
+	rec, err := lab.Record(o.Out, lab.Report{
+		Run: id, Fabric: string(s.Fabric), FabricWhy: s.FabricWhy, Seed: o.Seed, Tool: rig.ToolVersion(), Started: time.Now().UTC(),
+		Peers: []lab.PeerInfo{}, Cells: len(s.Plan.Cells), Excluded: append([]lab.Exclusion{}, s.Plan.Excluded...),
+		PlanDigest: s.Plan.Digest(), Command: o.Command,
+	})
+	if err != nil {
+		return nil, err
+	}
+	r, err := rig.Open(ctx, rig.Config{
+		Kind: s.Fabric, Run: id, Links: s.Links, Peers: s.Plan.Peers(), Logs: filepath.Join(rec.Dir, lab.LogsDir), Progress: o.Progress,
+	})
+	if err != nil {
+		return nil, errors.Join(err, rec.Close(time.Now().UTC()))
+	}
+	rec.Report.Peers, rec.Report.Kernel = r.Peers(), r.Kernel()
+	ss := &Session{Recorder: rec, rig: r, Runner: &lab.Runner{
+		Fabric: r, Known: rig.Catalogue{}, Sink: rec, Seed: o.Seed, CleanLink: s.Links.Clean, Attempts: o.Attempts,
+	}}
+	return ss, rec.SaveReport()
+}
+
+// InFlight is how many cells run at once unless the user says otherwise.
+func (s Selection) InFlight() int { return s.Fabric.Parallel(runtime.NumCPU()) }
+
+// End stops the fabric, closes the run directory and renders its pages.
+func (s *Session) End() error {
+	return errors.Join(s.rig.Close(), s.Recorder.Close(time.Now().UTC()), Render(&s.Recorder.RunDir))
+}
+
+// Render writes the files that are made from a run's verdicts.
+func Render(d *lab.RunDir) error {
+	return errors.Join(
+		d.Replace(lab.JUnitFile, func(w io.Writer) error { return reports.JUnit(w, d.Report, d.Verdicts()) }),
+		d.Replace(lab.IndexFile, func(w io.Writer) error { return reports.HTML(w, d.Report, d.Verdicts()) }),
+	)
+}
