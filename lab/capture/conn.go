@@ -70,6 +70,9 @@ func (h *half) add(o *orderer, i int, p *Packet, t tcpPacket) {
 		// Its number need only be acceptable to the receiver (RFC 5961), and
 		// what it carries is text for humans: it is no part of the stream.
 		seg.Len = 0
+		if h.started {
+			seg.Seq = uint64(max(0, h.rel(t.seq)))
+		}
 		h.note(seg)
 		return
 	}
@@ -79,7 +82,7 @@ func (h *half) add(o *orderer, i int, p *Packet, t tcpPacket) {
 	at := h.rel(t.seq)
 	if t.flags.Has(SYN) {
 		seg.Retransmit = h.SYN
-		h.SYN, h.ISN, h.MSS = true, t.seq, cmp.Or(h.MSS, t.mss)
+		h.SYN, h.MSS = true, cmp.Or(h.MSS, t.mss)
 		at++
 	}
 	payload := t.payload
@@ -104,7 +107,7 @@ func (h *half) add(o *orderer, i int, p *Packet, t tcpPacket) {
 func (h *half) start(t tcpPacket) {
 	h.started, h.base = true, t.seq
 	if t.flags.Has(SYN) {
-		h.base++
+		h.base, h.ISN = t.seq+1, t.seq
 	}
 }
 

@@ -77,20 +77,16 @@ type Flow struct {
 //
 // The error says which packets could not be read; the flows are those made of
 // the others.
-func Flows(packets []Packet, side Side) (flows []Flow, err error) {
+func Flows(packets []Packet, side Side) ([]Flow, error) {
 	t := trackers.Get().(*tracker)
-	defer func() {
-		if r := recover(); r != nil {
-			err = errors.Join(err, fmt.Errorf("reassemble TCP streams: panic: %v", r))
-		} else if t.reusable() {
-			t.reset()
-			trackers.Put(t)
-		}
-	}()
-	err = t.add(packets, side)
-	t.order.flush()
-	for _, c := range t.conns {
-		flows = append(flows, c.flow(side))
+	sound, err := t.run(packets, side)
+	flows := make([]Flow, len(t.conns))
+	for i, c := range t.conns {
+		flows[i] = c.flow(side)
+	}
+	if sound && len(t.conns) <= 64 { // after more than that it is big
+		t.reset()
+		trackers.Put(t)
 	}
 	return flows, err
 }
@@ -110,8 +106,18 @@ type tracker struct {
 
 type addresses struct{ client, server netip.AddrPort }
 
-// reusable is false after captures that made the tracker big.
-func (t *tracker) reusable() bool { return len(t.conns) <= 64 }
+// run reports whether gopacket came through it without a panic, which leaves
+// locks held.
+func (t *tracker) run(packets []Packet, side Side) (sound bool, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			sound, err = false, errors.Join(err, fmt.Errorf("reassemble TCP streams: panic: %v", r))
+		}
+	}()
+	err = t.add(packets, side)
+	t.order.flush()
+	return true, err
+}
 
 func (t *tracker) reset() {
 	clear(t.conns)
@@ -125,7 +131,7 @@ func (t *tracker) add(packets []Packet, side Side) error {
 	bad := 0
 	for i := range packets {
 		p := &packets[i]
-		leaving := (side == ClientSide) == (p.Dir == ToClient)
+		leaving := leaves(side, p.Dir)
 		if p.Side != side || p.Dir > ToClient || leaving && p.Drop != "" {
 			continue
 		}
@@ -145,6 +151,10 @@ func (t *tracker) add(packets []Packet, side Side) error {
 	}
 	return first
 }
+
+// leaves reports whether packets of that direction leave the engine there; on
+// the other side they enter it.
+func leaves(s Side, d Direction) bool { return (s == ClientSide) == (d == ToClient) }
 
 // conn finds the connection a segment belongs to, or starts one. A SYN with
 // another initial sequence number is another connection (RFC 9293 section
