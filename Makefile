@@ -5,6 +5,8 @@ export CGO_ENABLED ?= 0
 BIN := bin/hybridlab
 VERSION := $(shell git rev-parse --short=12 HEAD 2>/dev/null)$(shell git diff --quiet HEAD 2>/dev/null || echo -dirty)
 ARGS ?=
+# The processes of the suite wait side by side for one fabric.
+PROCS ?= 32
 
 .DEFAULT_GOAL := help
 .PHONY: help lab suite test check bench images fuzz golden clean build
@@ -20,8 +22,8 @@ FORCE:
 lab: build ## run the matrix: containers where a Docker daemon answers, else the embedded fabric (ARGS="--level full")
 	@$(BIN) run $(ARGS)
 
-suite: build ## the same matrix through the Ginkgo suite, one It per cell
-	@HYBRIDLAB=$(CURDIR)/$(BIN) $(GO) tool ginkgo -p --timeout=30m --fail-on-empty ./scenarios -- $(ARGS)
+suite: build ## the same matrix through the Ginkgo suite, one It per cell (ARGS="-fabric embedded -level full")
+	@$(GO) tool ginkgo --procs=$(PROCS) --timeout=60m --fail-on-empty --randomize-all --junit-report=suite.xml --output-dir=bin ./scenarios -- -fabric auto -level quick $(ARGS)
 
 test: build ## all tests; those that need Docker only where a daemon answers
 	@if $(BIN) doctor --quiet --need docker; then \
@@ -44,8 +46,10 @@ golden: ## rewrite the goldens from what the code does now; read the diff
 	$(GO) test ./... -update
 
 bench: build ## cells per second, start-up, memory: the figures that are promised
-	@$(GO) test -run '^$$' -bench . -benchtime 1x ./lab/rig
-	@$(BIN) doctor --quiet --need docker && $(GO) test -tags docker -run '^$$' -bench Containers -benchtime 1x ./lab/rig || true
+	@if $(BIN) doctor --quiet --need docker; then tags="-tags docker"; else echo "Docker does not answer: container figures are missing"; fi; \
+	for b in EmbeddedCells EmbeddedTenThousand ContainerStart ContainerCells; do \
+	  $(GO) test $$tags -run '^$$' -bench "$$b$$" -benchtime 1x -timeout 20m ./scenarios | grep -E '^Benchmark|FAIL|panic|---' ; done
+	@$(GO) test -run '^$$' -bench . ./netem/... ./lab/wire ./lab/capture | grep ^Benchmark
 
 images: build ## build the peer images
 	@$(BIN) images build
