@@ -1,35 +1,223 @@
-// Package netstack feeds a path engine from two TCP/IP stacks in this process.
+// Package netstack is the embedded fabric: a path engine between two
+// userspace TCP/IP stacks in this process. It needs no root, no Docker and
+// no network, and real Go peers talk over it through net.Conn.
+//
+//	n, err := netstack.New()
+//	n.Open(netem.Path{Slot: 7, ..., Client: n.ClientAddr(false), Server: n.ServerAddr(false)})
+//	l, err := n.ListenServer(netip.AddrPortFrom(n.ServerAddr(false), 443))
+//	c, err := n.DialClient(ctx, netip.AddrPortFrom(netem.TargetAddr(7, false), 443))
+//	...
+//	trace, err := n.Close(7)
+//
+// Both stacks have one interface with an MTU of 1,500 bytes and do neither
+// checksum nor segmentation offload, so the engine sees packets as a wire
+// would, and damage done to them on the path is noticed. Packets go from
+// stack to engine to stack by function calls: there is no queue in between
+// that could overflow.
 package netstack
 
 import (
-	"context"
-	"net"
+	"fmt"
 	"net/netip"
+	"sync"
 
 	"hybridlab/netem"
+
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
+	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
+	"gvisor.dev/gvisor/pkg/tcpip/network/ipv6"
+	"gvisor.dev/gvisor/pkg/tcpip/stack"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
+)
+
+// MTU of the interfaces of both stacks, in bytes: Ethernet's.
+const MTU = 1500
+
+// Addresses of the two ends: documentation ranges, which never collide with
+// the engine's virtual addresses nor with anything real.
+var (
+	clientAddr4 = netip.MustParseAddr("192.0.2.1")
+	serverAddr4 = netip.MustParseAddr("198.51.100.1")
+	clientAddr6 = netip.MustParseAddr("2001:db8:c::1")
+	serverAddr6 = netip.MustParseAddr("2001:db8:5::1")
 )
 
 // Net is a client stack and a server stack with a path engine between them.
-type Net struct{ engine *netem.Engine }
+// All methods may be called from any goroutine.
+type Net struct {
+	engine         *netem.Engine
+	client, server *host
+
+	mu    sync.Mutex
+	cells map[netip.Addr][]tcpip.Endpoint // connections of open cells, by virtual address
+}
 
 var _ netem.Carrier = (*Net)(nil)
 
-// New starts the two stacks and the engine.
-func New() (*Net, error) { return &Net{}, nil }
+// New starts the two stacks and the engine. They run until Shutdown.
+func New() (*Net, error) { return newNet(&nic{mtu: MTU}) }
 
-// ClientAddr and ServerAddr are the real addresses of the two ends, for netem.Path.
-func (n *Net) ClientAddr(v6 bool) netip.Addr { return netip.Addr{} }
-func (n *Net) ServerAddr(v6 bool) netip.Addr { return netip.Addr{} }
+// newNet starts a Net whose client has another interface than usual.
+func newNet(client *nic) (*Net, error) {
+	n := &Net{cells: map[netip.Addr][]tcpip.Endpoint{}}
+	n.engine = netem.NewEngine(n.deliver)
+	var err error
+	if n.client, err = newHost(client, n.engine, clientAddr4, clientAddr6); err == nil {
+		n.server, err = newHost(&nic{mtu: MTU}, n.engine, serverAddr4, serverAddr6)
+	}
+	if err != nil {
+		n.Shutdown()
+		return nil, fmt.Errorf("start embedded network: %w", err)
+	}
+	return n, nil
+}
 
-// Open opens a cell on the engine; Close closes it, and resets what is left of its connections.
-func (n *Net) Open(p netem.Path) error                { return n.engine.Open(p) }
-func (n *Net) Close(slot uint16) (netem.Trace, error) { return n.engine.Close(slot) }
+// ClientAddr is the client's real address, for netem.Path.
+func (n *Net) ClientAddr(v6 bool) netip.Addr { return pick(v6, clientAddr4, clientAddr6) }
 
-// DialClient connects from the client stack.
-func (n *Net) DialClient(ctx context.Context, to netip.AddrPort) (net.Conn, error) { return nil, nil }
+// ServerAddr is the server's real address, for netem.Path and ListenServer.
+func (n *Net) ServerAddr(v6 bool) netip.Addr { return pick(v6, serverAddr4, serverAddr6) }
 
-// ListenServer listens on the server stack.
-func (n *Net) ListenServer(at netip.AddrPort) (net.Listener, error) { return nil, nil }
+func pick(v6 bool, a4, a6 netip.Addr) netip.Addr {
+	if v6 {
+		return a6
+	}
+	return a4
+}
 
-// Shutdown ends both stacks and the engine.
-func (n *Net) Shutdown() {}
+// Engine is the path engine between the stacks.
+func (n *Net) Engine() *netem.Engine { return n.engine }
+
+// Open opens a cell.
+func (n *Net) Open(p netem.Path) error {
+	if err := n.engine.Open(p); err != nil {
+		return err
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, a := range virtual(p.Slot) {
+		n.cells[a] = nil
+	}
+	return nil
+}
+
+// Close closes a cell and returns its trace. What is left of its connections
+// in either stack is then destroyed, without a packet in the trace: nothing
+// lingers in TIME_WAIT or resends into a cell that is gone.
+func (n *Net) Close(slot uint16) (netem.Trace, error) {
+	trace, err := n.engine.Close(slot)
+	if err != nil {
+		return trace, err
+	}
+	var left []tcpip.Endpoint
+	n.mu.Lock()
+	for _, a := range virtual(slot) {
+		left = append(left, n.cells[a]...)
+		delete(n.cells, a)
+	}
+	n.mu.Unlock()
+	for _, ep := range left {
+		ep.Abort()
+	}
+	return trace, nil
+}
+
+// virtual is every address a slot stands for.
+func virtual(slot uint16) [4]netip.Addr {
+	return [4]netip.Addr{
+		netem.TargetAddr(slot, false), netem.ApparentAddr(slot, false),
+		netem.TargetAddr(slot, true), netem.ApparentAddr(slot, true),
+	}
+}
+
+// adopt notes a connection as one of the cell's; false: there is no such cell.
+func (n *Net) adopt(a netip.Addr, ep tcpip.Endpoint) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	eps, ok := n.cells[a]
+	if ok {
+		n.cells[a] = append(eps, ep)
+	}
+	return ok
+}
+
+// deliver takes a packet from the engine to the stack it is for.
+func (n *Net) deliver(pkt []byte) {
+	dst, ok := destination(pkt)
+	switch {
+	case ok && (dst == clientAddr4 || dst == clientAddr6):
+		n.client.nic.inject(pkt)
+	case ok && (dst == serverAddr4 || dst == serverAddr6):
+		n.server.nic.inject(pkt)
+	default:
+		// The engine sends to the two ends of a cell only, and Open was
+		// given other ends than ours: there is nobody to deliver to.
+	}
+}
+
+func destination(pkt []byte) (netip.Addr, bool) {
+	if header.IPVersion(pkt) == header.IPv6Version {
+		return netip.AddrFromSlice(pkt[24:40])
+	}
+	return netip.AddrFromSlice(pkt[16:20])
+}
+
+// Shutdown closes all cells, breaks all connections and ends all goroutines
+// of both stacks and the engine.
+func (n *Net) Shutdown() {
+	n.engine.Shutdown()
+	for _, h := range []*host{n.client, n.server} {
+		if h != nil {
+			h.stack.Destroy()
+			h.nic.stop()
+		}
+	}
+}
+
+// host is one stack and its interface.
+type host struct {
+	stack *stack.Stack
+	nic   *nic
+}
+
+const nicID = 1
+
+// newHost starts a stack whose every route leads into the engine.
+func newHost(n *nic, engine *netem.Engine, addrs ...netip.Addr) (*host, error) {
+	h := &host{nic: n, stack: stack.New(stack.Options{
+		NetworkProtocols: []stack.NetworkProtocolFactory{
+			ipv4.NewProtocol,
+			ipv6.NewProtocolWithOptions(ipv6.Options{}), // no duplicate address detection, nothing sent unasked
+		},
+		TransportProtocols: []stack.TransportProtocolFactory{tcp.NewProtocol},
+	})}
+	n.start(engine.Input)
+	sack := tcpip.TCPSACKEnabled(true)
+	if err := h.stack.SetTransportProtocolOption(tcp.ProtocolNumber, &sack); err != nil {
+		return h, fmt.Errorf("turn SACK on: %v", err)
+	}
+	if err := h.stack.CreateNIC(nicID, n); err != nil {
+		return h, fmt.Errorf("create interface: %v", err)
+	}
+	for _, a := range addrs {
+		own := tcpip.ProtocolAddress{Protocol: protocol(a), AddressWithPrefix: address(a).WithPrefix()}
+		if err := h.stack.AddProtocolAddress(nicID, own, stack.AddressProperties{}); err != nil {
+			return h, fmt.Errorf("add address %s: %v", a, err)
+		}
+	}
+	h.stack.SetRouteTable([]tcpip.Route{
+		{Destination: header.IPv4EmptySubnet, NIC: nicID},
+		{Destination: header.IPv6EmptySubnet, NIC: nicID},
+	})
+	return h, nil
+}
+
+func address(a netip.Addr) tcpip.Address { return tcpip.AddrFromSlice(a.AsSlice()) }
+
+func protocol(a netip.Addr) tcpip.NetworkProtocolNumber {
+	if a.Is6() {
+		return ipv6.ProtocolNumber
+	}
+	return ipv4.ProtocolNumber
+}
