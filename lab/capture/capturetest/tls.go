@@ -30,7 +30,6 @@ type Flight struct {
 // end with the alert.
 func Talk(client, server *tls.Config) (flights []Flight, keylog []byte, err error) {
 	server = server.Clone()
-	server.SessionTicketsDisabled = true // a ticket and the request would meet in the pipe and wait for each other
 	if server.Certificates, err = certificate(); err != nil {
 		return nil, nil, err
 	}
@@ -49,9 +48,9 @@ func Talk(client, server *tls.Config) (flights []Flight, keylog []byte, err erro
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		answer(tls.Server(&recorder{s, &tape, capture.ToClient}, server))
+		answer(tls.Server(record(s, &tape, capture.ToClient), server))
 	}()
-	ask(tls.Client(&recorder{c, &tape, capture.ToServer}, client))
+	ask(tls.Client(record(c, &tape, capture.ToServer), client))
 	<-done
 	return tape.flights, log.Bytes(), nil
 }
@@ -80,19 +79,38 @@ type tape struct {
 	flights []Flight
 }
 
-// recorder notes what its end writes. Write returns only when the other end
-// has read, so the order of the tape is the order of the wire.
+// recorder notes what its end writes and does not wait for the other end to
+// read it: over a bare pipe two ends that write at once wait for each other.
 type recorder struct {
 	net.Conn
 	tape *tape
 	dir  capture.Direction
+	out  chan []byte
+}
+
+func record(c net.Conn, t *tape, dir capture.Direction) *recorder {
+	r := &recorder{c, t, dir, make(chan []byte, 1024)}
+	go func() {
+		defer c.Close()
+		for b := range r.out {
+			_, _ = c.Write(b) // fails when the other end has closed
+		}
+	}()
+	return r
 }
 
 func (r *recorder) Write(b []byte) (int, error) {
 	r.tape.mu.Lock()
 	r.tape.flights = append(r.tape.flights, Flight{r.dir, bytes.Clone(b)})
 	r.tape.mu.Unlock()
-	return r.Conn.Write(b)
+	r.out <- bytes.Clone(b)
+	return len(b), nil
+}
+
+// Close closes the connection once all is written. It is called once.
+func (r *recorder) Close() error {
+	close(r.out)
+	return nil
 }
 
 // Play puts flights on the path, segments cut at the MSS.

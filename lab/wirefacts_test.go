@@ -1,0 +1,439 @@
+package lab
+
+import (
+	"bytes"
+	"crypto/tls"
+	"errors"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"hybridlab/lab/capture"
+	"hybridlab/lab/capture/capturetest"
+	"hybridlab/lab/wire"
+)
+
+// offering is a TLS configuration with these groups and nothing else.
+func offering(ids ...tls.CurveID) *tls.Config { return &tls.Config{CurvePreferences: ids} }
+
+func talked(t testing.TB, client, server *tls.Config) []capturetest.Flight {
+	t.Helper()
+	flights, _, err := capturetest.Talk(client, server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return flights
+}
+
+// segmentSize cuts a hybrid hello in two, and leaves a classical one whole.
+const segmentSize = 1400
+
+func opened(v6 bool) *capturetest.Path {
+	p := capturetest.New(v6)
+	p.MSS = [2]uint16{segmentSize, segmentSize}
+	p.Open()
+	return p
+}
+
+// played puts a conversation on a clean path.
+func played(v6 bool, flights []capturetest.Flight) *capturetest.Path {
+	p := opened(v6)
+	p.Play(flights)
+	p.Close(capture.ToServer)
+	return p
+}
+
+func TestWireOfRealHandshakes(t *testing.T) {
+	hybrid, classical := offering(tls.X25519MLKEM768), offering(tls.X25519)
+	tls12 := &tls.Config{CurvePreferences: []tls.CurveID{tls.CurveP256}, MaxVersion: tls.VersionTLS12}
+	picky := offering(tls.X25519)
+	picky.VerifyConnection = func(tls.ConnectionState) error { return errors.New("I do not like you") }
+	for _, c := range []struct {
+		name           string
+		client, server *tls.Config
+		group          wire.Group
+		version        uint16
+		hrr            wire.Group
+		hellos         int
+		segments       int // of the first hello
+		alert          string
+	}{
+		{name: "hybrid", client: hybrid, server: hybrid, group: wire.X25519MLKEM768, version: 0x0304, hellos: 1, segments: 2},
+		{name: "classical", client: classical, server: classical, group: wire.X25519, version: 0x0304, hellos: 1, segments: 1},
+		{name: "HRR", client: offering(tls.X25519MLKEM768, tls.CurveP256), server: offering(tls.CurveP256),
+			group: wire.SecP256r1, version: 0x0304, hrr: wire.SecP256r1, hellos: 2, segments: 2},
+		{name: "TLS 1.2", client: tls12, server: offering(tls.X25519, tls.CurveP256), group: wire.SecP256r1, version: 0x0303, hellos: 1, segments: 1},
+		{name: "refused", client: hybrid, server: offering(tls.CurveP384), hellos: 1, segments: 2, alert: "handshake_failure"},
+		{name: "encrypted alert", client: picky, server: classical, group: wire.X25519, version: 0x0304, hellos: 1, segments: 1},
+	} {
+		flights := talked(t, c.client, c.server)
+		for _, v6 := range []bool{false, true} {
+			w := ObserveWire(played(v6, flights).Packets)
+			if w.DecodeErr != "" || w.Unseen != 0 || w.OverMSS != 0 || w.Retransmits != 0 || !w.Connected || w.ClientClose != "fin-client" {
+				t.Errorf("%s: %+v", c.name, w)
+			}
+			if len(w.ClientHellos) != c.hellos || !reflect.DeepEqual(w.ClientHellos, w.AtServer) {
+				t.Fatalf("%s: hellos %+v, at the server %+v; want %d and the same", c.name, w.ClientHellos, w.AtServer, c.hellos)
+			}
+			if h := w.ClientHellos[0]; h.Segments != c.segments || h.Records != 1 || h.TLS13 != (c.client != tls12) || len(h.SHA256) != 64 {
+				t.Errorf("%s: hello %+v", c.name, h)
+			}
+			if got := summary(w.ServerHello); got != summary(w.FromServer) || got.Group != c.group || got.Version != c.version {
+				t.Errorf("%s: ServerHello %+v, as it left %+v", c.name, w.ServerHello, w.FromServer)
+			}
+			if got := summary(w.HRR); got.Group != c.hrr {
+				t.Errorf("%s: HRR %+v, want %s", c.name, w.HRR, c.hrr)
+			}
+			var alert string
+			if len(w.Alerts) == 1 {
+				alert = w.Alerts[0].From + " " + w.Alerts[0].Name
+			}
+			if want := c.alert; want != "" && alert != "server "+want || want == "" && len(w.Alerts) > 0 {
+				t.Errorf("%s: alerts %+v, want %q", c.name, w.Alerts, want)
+			}
+			if failed := c.group == 0; failed != (w.AppToServer == 0) || failed != (w.AppToClient == 0) || failed != (w.HandshakeMS == 0) {
+				t.Errorf("%s: %d bytes to the server, %d to the client, %g ms", c.name, w.AppToServer, w.AppToClient, w.HandshakeMS)
+			}
+		}
+	}
+}
+
+func summary(h *ServerHello) ServerHello {
+	if h == nil {
+		return ServerHello{}
+	}
+	return *h
+}
+
+// The sizes are those of the standards: a share of X25519MLKEM768 is 1,216
+// bytes from the client and 1,120 from the server.
+func TestWireSizes(t *testing.T) {
+	flights := talked(t, offering(tls.X25519MLKEM768), offering(tls.X25519MLKEM768))
+	w := ObserveWire(played(false, flights).Packets)
+	small := ObserveWire(played(false, talked(t, offering(tls.X25519), offering(tls.X25519))).Packets)
+	hello := w.ClientHellos[0]
+	if !slices.Equal(hello.Groups, []wire.Group{wire.X25519MLKEM768}) || !slices.Equal(hello.Shares, hello.Groups) {
+		t.Errorf("groups %v, shares %v", hello.Groups, hello.Shares)
+	}
+	if want := len(flights[0].Data); hello.Bytes != want {
+		t.Errorf("hello is %d bytes, the client wrote %d", hello.Bytes, want)
+	}
+	if d := hello.Bytes - small.ClientHellos[0].Bytes; d != 1216-32 {
+		t.Errorf("the hybrid hello is %d bytes larger, want %d", d, 1216-32)
+	}
+	if d := w.ServerHello.Bytes - small.ServerHello.Bytes; d != 1120-32 {
+		t.Errorf("the hybrid ServerHello is %d bytes larger, want %d", d, 1120-32)
+	}
+	if w.MaxPayload != segmentSize {
+		t.Errorf("largest payload %d, want %d", w.MaxPayload, segmentSize)
+	}
+	// SYN at 1 ms; ACK, two segments of hello, an ACK, the server's flight;
+	// then the client's Finished. One millisecond each.
+	server := (len(flights[1].Data) + segmentSize - 1) / segmentSize
+	if want := float64(2 + 2 + 1 + server + 1 + 1); w.HandshakeMS != want {
+		t.Errorf("handshake took %g ms, want %g", w.HandshakeMS, want)
+	}
+	if again := ObserveWire(played(false, flights).Packets); !reflect.DeepEqual(w, again) {
+		t.Error("the same packets gave two answers")
+	}
+}
+
+// lossy plays a hybrid handshake of which the path treats the ClientHello's
+// segments as edit says.
+func lossy(t *testing.T, edit func(*capturetest.Path, []capturetest.Segment)) Wire {
+	t.Helper()
+	flights := talked(t, offering(tls.X25519MLKEM768), offering(tls.X25519MLKEM768))
+	p := capturetest.New(false)
+	p.Open()
+	edit(p, p.Cut(capture.ToServer, flights[0].Data, 1000))
+	return ObserveWire(p.Packets)
+}
+
+func TestWireOfDamagedHellos(t *testing.T) {
+	type segs = []capturetest.Segment
+	all := func(p *capturetest.Path, s segs) {
+		for _, x := range s {
+			p.Put(x)
+		}
+	}
+	for _, c := range []struct {
+		name        string
+		edit        func(*capturetest.Path, segs)
+		atServer    int // bytes of the hello, -1: none
+		hash        bool
+		segments    int // at the server
+		retransmits int
+	}{
+		{"whole", all, 0, true, 2, 0},
+		{"reordered", func(p *capturetest.Path, s segs) { slices.Reverse(s); all(p, s) }, 0, true, 2, 0},
+		{"first segment lost", func(p *capturetest.Path, s segs) { s[0].Drop = "loss"; all(p, s) }, -1, false, 0, 0},
+		{"second segment lost", func(p *capturetest.Path, s segs) { s[1].Drop = "loss"; all(p, s) }, 1000, false, 1, 0},
+		{"second segment lost, then sent again", func(p *capturetest.Path, s segs) {
+			s[1].Drop = "loss"
+			all(p, s)
+			s[1].Drop = ""
+			p.Put(s[1])
+		}, 0, true, 2, 1},
+		{"corrupted, then sent again", func(p *capturetest.Path, s segs) {
+			s[0].Corrupt = 77
+			all(p, s)
+			s[0].Corrupt = 0
+			p.Put(s[0])
+		}, 0, true, 2, 1},
+		{"in IP fragments", func(p *capturetest.Path, s segs) { s[0].Pieces = 2; all(p, s) }, 0, true, 2, 0},
+	} {
+		w := lossy(t, c.edit)
+		if len(w.ClientHellos) != 1 || w.ClientHellos[0].Segments != 2 || w.ClientHellos[0].SHA256 == "" || w.DecodeErr != "" {
+			t.Fatalf("%s: as sent %+v, error %q", c.name, w.ClientHellos, w.DecodeErr)
+		}
+		if w.Retransmits != c.retransmits {
+			t.Errorf("%s: %d retransmissions, want %d", c.name, w.Retransmits, c.retransmits)
+		}
+		if c.atServer < 0 {
+			if len(w.AtServer) != 0 {
+				t.Errorf("%s: at the server %+v, want none", c.name, w.AtServer)
+			}
+			continue
+		}
+		if c.atServer == 0 {
+			c.atServer = w.ClientHellos[0].Bytes
+		}
+		h := w.AtServer[0]
+		if h.Bytes != c.atServer || h.Segments != c.segments || (h.SHA256 != "") != c.hash || c.hash && h.SHA256 != w.ClientHellos[0].SHA256 {
+			t.Errorf("%s: at the server %+v", c.name, h)
+		}
+		if !slices.Contains(h.Groups, wire.X25519MLKEM768) {
+			t.Errorf("%s: groups %v, and they are in the first segment", c.name, h.Groups)
+		}
+	}
+}
+
+// recut puts the handshake message of one record into records of n bytes.
+func recut(t *testing.T, record []byte, n int) []byte {
+	t.Helper()
+	recs, _, err := wire.ReadRecords(record)
+	if err != nil || len(recs) != 1 {
+		t.Fatalf("%d records, error %v", len(recs), err)
+	}
+	var out []byte
+	for part := range slices.Chunk(recs[0].Fragment, n) {
+		out = wire.AppendRecord(out, recs[0].Type, recs[0].Version, part)
+	}
+	return out
+}
+
+func TestWireRecords(t *testing.T) {
+	flights := talked(t, offering(tls.X25519MLKEM768), offering(tls.X25519MLKEM768))
+	one := ObserveWire(played(false, flights).Packets).ClientHellos[0]
+	for _, n := range []int{1, 100, 700, 1200} {
+		cut := slices.Clone(flights)
+		cut[0].Data = recut(t, flights[0].Data, n)
+		w := ObserveWire(played(false, cut).Packets)
+		h := w.ClientHellos[0]
+		records := (one.Bytes - 5 + n - 1) / n
+		if h.Records != records || h.Bytes != one.Bytes+5*(records-1) || h.SHA256 != one.SHA256 || w.DecodeErr != "" {
+			t.Errorf("records of %d: %+v, error %q; want %d records", n, h, w.DecodeErr, records)
+		}
+		// And cut short in the middle of a later record.
+		p := capturetest.New(false)
+		p.Open()
+		p.Send(capture.ToServer, cut[0].Data[:len(cut[0].Data)-10])
+		short := ObserveWire(p.Packets).ClientHellos
+		// A record of which only the header is there carries nothing.
+		if len(short) != 1 || short[0].Bytes > h.Bytes-10 || short[0].Bytes < h.Bytes-10-5 || short[0].SHA256 != "" {
+			t.Errorf("records of %d, ten bytes short: %+v", n, short)
+		}
+	}
+}
+
+func TestClientClose(t *testing.T) {
+	hello := talked(t, offering(tls.X25519), offering(tls.X25519))[0]
+	for want, end := range map[string]func(*capturetest.Path){
+		"":           func(*capturetest.Path) {},
+		"fin-client": func(p *capturetest.Path) { p.Close(capture.ToServer) },
+		"fin-server": func(p *capturetest.Path) { p.Close(capture.ToClient) },
+		"rst-client": func(p *capturetest.Path) { p.Reset(capture.ToServer); p.Close(capture.ToClient) },
+		"rst-server": func(p *capturetest.Path) { p.Reset(capture.ToClient); p.Close(capture.ToServer) },
+	} {
+		p := capturetest.New(false)
+		p.Open()
+		p.Play([]capturetest.Flight{hello})
+		end(p)
+		if w := ObserveWire(p.Packets); w.ClientClose != want {
+			t.Errorf("closed by %q, want %q", w.ClientClose, want)
+		}
+	}
+	p := capturetest.New(false)
+	p.Put(capturetest.Segment{Flags: capture.SYN})
+	p.Reset(capture.ToClient)
+	if w := ObserveWire(p.Packets); w.ClientClose != "rst-server" || w.Connected {
+		t.Errorf("refused: closed by %q, connected %t", w.ClientClose, w.Connected)
+	}
+}
+
+// What says the capture cannot be trusted.
+func TestWireOfBadEvidence(t *testing.T) {
+	flights := talked(t, offering(tls.X25519MLKEM768), offering(tls.X25519MLKEM768))
+	p := played(false, flights)
+	if w := ObserveWire(p.Packets); w.OverMSS != 0 || w.Unseen != 0 {
+		t.Fatalf("control: %+v", w)
+	}
+	lost := slices.Clone(p.Packets)
+	lost = slices.DeleteFunc(lost, func(x capture.Packet) bool { return len(x.Data) == 40+segmentSize && x.Dir == capture.ToServer })
+	if w := ObserveWire(lost); w.Unseen != segmentSize {
+		t.Errorf("without the hello's first segment %d bytes unseen, want %d", w.Unseen, segmentSize)
+	}
+	leaked := opened(false)
+	leaked.MSS[1] = 9000 // the server said 1,400 before
+	leaked.Play(flights[:1])
+	if w := ObserveWire(leaked.Packets); w.OverMSS != 1 || w.MaxPayload != len(flights[0].Data) {
+		t.Errorf("one segment of %d bytes over an MSS of 1400: over %d, largest %d", len(flights[0].Data), w.OverMSS, w.MaxPayload)
+	}
+	silent := capturetest.New(false)
+	silent.MSS = [2]uint16{}
+	silent.Open()
+	silent.MSS[1] = 9000
+	silent.Play(flights[:1])
+	if w := ObserveWire(silent.Packets); w.OverMSS != 0 {
+		t.Errorf("no MSS was announced and %d segments are over it", w.OverMSS)
+	}
+}
+
+// A box that rewrites the hello and keeps the connection.
+func TestRewrittenHello(t *testing.T) {
+	flights := talked(t, offering(tls.X25519MLKEM768), offering(tls.X25519MLKEM768))
+	p := opened(false)
+	for _, s := range p.Cut(capture.ToServer, flights[0].Data, 1000) {
+		s.Drop = "box"
+		p.Put(s)
+		s.Payload = bytes.ReplaceAll(s.Payload, []byte{0x11, 0xec}, []byte{0x11, 0xeb})
+		p.Packets = append(p.Packets, capture.Packet{At: p.Now, Side: capture.ServerSide, Data: p.Packet(capture.ServerSide, s)})
+	}
+	w := ObserveWire(p.Packets)
+	if w.ClientHellos[0].SHA256 == w.AtServer[0].SHA256 || !slices.Contains(w.AtServer[0].Groups, wire.SecP256r1MLKEM768) {
+		t.Errorf("sent %+v, arrived %+v", w.ClientHellos, w.AtServer)
+	}
+}
+
+// A box answers in the server's name: the client sees another ServerHello
+// than the server sent, and an alert nobody sent.
+func TestForgedAnswers(t *testing.T) {
+	flights := talked(t, offering(tls.X25519), offering(tls.X25519))
+	p := capturetest.New(false)
+	p.Open()
+	p.Play(flights[:1])
+	alert := wire.AppendRecord(nil, wire.RecordAlert, 0x0303, []byte{2, 40})
+	p.Packets = append(p.Packets, capture.Packet{At: p.Now, Side: capture.ClientSide, Dir: capture.ToClient,
+		Data: p.Packet(capture.ClientSide, capturetest.Segment{Dir: capture.ToClient, Flags: capture.ACK, Payload: alert})})
+	for _, s := range p.Cut(capture.ToClient, flights[1].Data, 1460) {
+		s.Drop = "box"
+		p.Put(s)
+	}
+	w := ObserveWire(p.Packets)
+	if w.ServerHello != nil || w.FromServer == nil || w.FromServer.Group != wire.X25519 {
+		t.Errorf("received %+v, sent %+v", w.ServerHello, w.FromServer)
+	}
+	if want := []Alert{{"server", "handshake_failure", 40}}; !slices.Equal(w.Alerts, want) {
+		t.Errorf("alerts %+v, want %+v", w.Alerts, want)
+	}
+}
+
+func TestSeveralConnections(t *testing.T) {
+	flights := talked(t, offering(tls.X25519), offering(tls.X25519))
+	empty := capturetest.New(false)
+	empty.Open()
+	empty.Reset(capture.ToClient)
+	failed := capturetest.New(false)
+	failed.Packets, failed.Now, failed.ISN = empty.Packets, empty.Now, [2]uint32{5, 6}
+	failed.Open()
+	failed.Play(flights[:1])
+	failed.Reset(capture.ToClient)
+	good := capturetest.New(false)
+	good.Packets, good.Now, good.ISN = failed.Packets, failed.Now, [2]uint32{7, 8}
+	good.Open()
+	good.Play(flights)
+	w := ObserveWire(good.Packets)
+	if w.ClientClose != "rst-server" || len(w.ClientHellos) != 1 || len(w.AtServer) != 1 || w.ServerHello != nil || w.AppToClient != 0 {
+		t.Errorf("the facts are not those of the second connection: %+v", w)
+	}
+}
+
+func TestWireOfOtherProtocols(t *testing.T) {
+	hello := talked(t, offering(tls.X25519), offering(tls.X25519))[0]
+	p := capturetest.New(false)
+	p.Open()
+	p.Play([]capturetest.Flight{hello, {Dir: capture.ToClient, Data: []byte("HTTP/1.0 400 Bad Request\r\n")}})
+	w := ObserveWire(p.Packets)
+	if !strings.HasPrefix(w.DecodeErr, "client side, to client: ") || len(w.ClientHellos) != 1 {
+		t.Errorf("error %q, hellos %+v", w.DecodeErr, w.ClientHellos)
+	}
+	if w := ObserveWire(nil); !reflect.DeepEqual(w, Wire{}) {
+		t.Errorf("nothing gave %+v", w)
+	}
+}
+
+// A capture that ends early never shows what the whole one does not.
+func TestWireOfEveryPrefix(t *testing.T) {
+	flights := talked(t, offering(tls.X25519MLKEM768, tls.CurveP256), offering(tls.CurveP256))
+	p := played(false, flights)
+	whole := ObserveWire(p.Packets)
+	for n := range p.Packets {
+		w := ObserveWire(p.Packets[:n])
+		if w.DecodeErr != "" || w.Unseen != 0 || w.Retransmits != 0 || len(w.Alerts) > 0 {
+			t.Fatalf("%d packets: %+v", n, w)
+		}
+		for i, h := range w.ClientHellos {
+			if h.SHA256 != "" && h.SHA256 != whole.ClientHellos[i].SHA256 {
+				t.Fatalf("%d packets: hello %d is %+v", n, i, h)
+			}
+		}
+		if w.ServerHello != nil && *w.ServerHello != *whole.ServerHello || w.HRR != nil && *w.HRR != *whole.HRR {
+			t.Fatalf("%d packets: ServerHello %+v, HRR %+v", n, w.ServerHello, w.HRR)
+		}
+		if w.HandshakeMS != 0 && w.HandshakeMS != whole.HandshakeMS {
+			t.Fatalf("%d packets: %g ms", n, w.HandshakeMS)
+		}
+	}
+}
+
+// FuzzObserveWire feeds two streams as they would come over a clean path.
+func FuzzObserveWire(f *testing.F) {
+	for _, c := range []*tls.Config{offering(tls.X25519MLKEM768), offering(tls.CurveP256), {MaxVersion: tls.VersionTLS12}} {
+		var up, down []byte
+		for _, x := range talked(f, c, offering(tls.X25519MLKEM768, tls.CurveP256)) {
+			if x.Dir == capture.ToServer {
+				up = append(up, x.Data...)
+			} else {
+				down = append(down, x.Data...)
+			}
+		}
+		f.Add(up, down, uint16(1460))
+	}
+	f.Fuzz(func(t *testing.T, up, down []byte, mss uint16) {
+		p := capturetest.New(false)
+		p.MSS = [2]uint16{mss | 64, mss | 64}
+		p.Open()
+		p.Play([]capturetest.Flight{{Data: up}, {Dir: capture.ToClient, Data: down}})
+		w := ObserveWire(p.Packets)
+		for _, h := range w.ClientHellos {
+			if h.Bytes > len(up) || h.Segments > h.Bytes || h.Records > h.Bytes || h.Segments == 0 || h.Records == 0 {
+				t.Fatalf("%+v from %d bytes", h, len(up))
+			}
+		}
+		if w.AppToServer > len(up) || w.AppToClient > len(down) || w.OverMSS != 0 || w.Unseen != 0 {
+			t.Fatalf("%+v", w)
+		}
+	})
+}
+
+func BenchmarkObserveWire(b *testing.B) {
+	p := played(false, talked(b, offering(tls.X25519MLKEM768), offering(tls.X25519MLKEM768)))
+	b.ReportMetric(float64(len(p.Packets)), "packets")
+	b.ReportAllocs()
+	for b.Loop() {
+		if w := ObserveWire(p.Packets); w.ServerHello == nil {
+			b.Fatal("no ServerHello")
+		}
+	}
+}
