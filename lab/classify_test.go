@@ -95,8 +95,8 @@ func TestClassify(t *testing.T) {
 		{"client never offered it", "go", "go", pqList, pqList, "x25519", func(o *Observation) { o.Wire.ClientHellos[0].Groups = MustOffer("x25519").Groups() }, nil, Downgrade, CauseClientPreferredClassical, "client"},
 
 		{"wrong server", "go", "go", pqList, pqList, "x25519mlkem768", func(o *Observation) { o.Client.Reached = "server-2" }, nil, Misroute, CauseWrongServer, "link"},
-		{"client lies", "go", "go", pqList, pqList, "x25519mlkem768", func(o *Observation) { o.Client.Group = "X25519" }, nil, Misreport, CauseClaimDiffers, "client"},
-		{"server lies", "go", "go", pqList, pqList, "x25519mlkem768", func(o *Observation) { o.Server.Group = "X25519" }, nil, Misreport, CauseClaimDiffers, "server"},
+		{"client lies", "go", "go", pqList, pqList, "x25519mlkem768", func(o *Observation) { o.Client.Group = "x25519" }, nil, Misreport, CauseClaimDiffers, "client"},
+		{"server lies", "go", "go", pqList, pqList, "x25519mlkem768", func(o *Observation) { o.Server.Group = "x25519" }, nil, Misreport, CauseClaimDiffers, "server"},
 		{"success where refusal was predicted", "go", "go", "x25519mlkem768", "x25519", "x25519mlkem768", nil, ran("", Classical), Failure, CauseUnexpectedSuccess, "server"},
 		{"a round trip too many", "go", "go", pqList, pqList, "x25519mlkem768", func(o *Observation) { o.Wire.HRR = &ServerHello{} }, nil, Failure, CauseUnexpectedHRR, "server"},
 		{"slow", "go", "go", pqList, pqList, "x25519mlkem768", func(o *Observation) { o.Wire.HandshakeMS = 1500 }, nil, Slow, CauseTooSlow, "server"},

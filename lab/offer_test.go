@@ -54,7 +54,7 @@ func TestOfferRejects(t *testing.T) {
 		"":              "group",
 		"x25519+":       "group",
 		"x25519+x25519": "twice",
-		"kyber":         "X25519MLKEM768", // the error names what there is
+		"kyber":         "x25519mlkem768", // the error names what there is
 		"x25519 ":       "group",
 	} {
 		if _, err := ParseOffer(text); err == nil || !strings.Contains(err.Error(), want) {

@@ -10,18 +10,18 @@ func TestPredict(t *testing.T) {
 		commonPQ       bool
 	}{
 		{"go", "go", "x25519mlkem768+x25519", "x25519mlkem768+x25519", "hybrid X25519MLKEM768", true},
-		{"go", "go", "x25519mlkem768+x25519", "x25519", "classical X25519", false},
-		{"go", "go", "x25519+x25519mlkem768", "x25519", "classical X25519", false}, // Go's own order: the hybrid's share comes first, X25519's beside it
+		{"go", "go", "x25519mlkem768+x25519", "x25519", "classical x25519", false},
+		{"go", "go", "x25519+x25519mlkem768", "x25519", "classical x25519", false}, // Go's own order: the hybrid's share comes first, X25519's beside it
 		{"go", "go", "secp384r1mlkem1024+secp384r1", "secp384r1", "classical secp384r1 after HelloRetryRequest", false},
 		{"go", "go", "x25519mlkem768", "x25519", "refused handshake_failure", false},
 		// The classic, both ways: the same client, two servers.
 		{"tier", "go", "x25519+~x25519mlkem768", "x25519mlkem768+x25519", "hybrid X25519MLKEM768 after HelloRetryRequest", true},
-		{"tier", "tier", "x25519+~x25519mlkem768", "x25519mlkem768+x25519", "classical X25519", true},
+		{"tier", "tier", "x25519+~x25519mlkem768", "x25519mlkem768+x25519", "classical x25519", true},
 		{"tier", "tier", "x25519+~x25519mlkem768", "x25519mlkem768>x25519", "hybrid X25519MLKEM768 after HelloRetryRequest", true},
 		{"tier", "tier", "x25519+~x25519mlkem768", "default", "hybrid X25519MLKEM768 after HelloRetryRequest", true},
 		{"tier", "go", "default", "default", "hybrid X25519MLKEM768", true},
-		{"tier", "tier", "x25519mlkem768+x25519", "x25519", "classical X25519 after HelloRetryRequest", false},
-		{"go", "tier", "x25519mlkem768+x25519", "x25519", "classical X25519", false},
+		{"tier", "tier", "x25519mlkem768+x25519", "x25519", "classical x25519 after HelloRetryRequest", false},
+		{"go", "tier", "x25519mlkem768+x25519", "x25519", "classical x25519", false},
 		{"go", "tier", "default", "secp384r1", "classical secp384r1 after HelloRetryRequest", false},
 	} {
 		var k catalogue

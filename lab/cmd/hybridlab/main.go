@@ -16,9 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"hybridlab/netem/tun"
-	"hybridlab/peers"
-	"hybridlab/peers/agent"
+	"hybridlab/lab/rig"
 )
 
 // Exit codes, as documented in the README.
@@ -47,17 +45,8 @@ func (e *exitError) Unwrap() error { return e.err }
 func broken(err error) error { return &exitError{exitLab, err} }
 
 func main() {
-	// The same binary is the in-container agent, the path engine and the Go
-	// peers: these start hundreds of times and skip the command line's set-up.
-	if len(os.Args) > 1 {
-		switch os.Args[1] {
-		case "agent":
-			os.Exit(agent.Main(os.Args[2:]))
-		case "path":
-			os.Exit(tun.Main(os.Args[2:]))
-		case "peer":
-			os.Exit(peers.Main(os.Args[2:]))
-		}
+	if exit, ok := rig.Hidden(os.Args[1:]); ok { // before the command line's set-up: these start by the hundred
+		os.Exit(exit)
 	}
 	os.Exit(run(os.Args[1:]))
 }
