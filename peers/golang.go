@@ -1,0 +1,123 @@
+package peers
+
+import (
+	"bytes"
+	"crypto/tls"
+	"errors"
+	"net"
+	"slices"
+
+	"hybridlab/lab"
+	"hybridlab/lab/wire"
+)
+
+// goOrder is crypto/tls's fixed order of preference since Go 1.26
+// (defaultCurvePreferences in defaults.go). Config.CurvePreferences takes
+// groups out of it; it does not reorder them.
+var goOrder = []wire.Group{
+	wire.X25519MLKEM768, wire.SecP256r1MLKEM768, wire.SecP384r1MLKEM1024,
+	wire.X25519, wire.SecP256r1, wire.SecP384r1, wire.SecP521r1,
+}
+
+// goClassical maps the hybrids to the share that rides along (key_schedule.go,
+// hybridKeyExchange.keyShares).
+var goClassical = map[wire.Group]wire.Group{
+	wire.X25519MLKEM768:     wire.X25519,
+	wire.SecP256r1MLKEM768:  wire.SecP256r1,
+	wire.SecP384r1MLKEM1024: wire.SecP384r1,
+}
+
+// goStack is crypto/tls as it comes: versions, ciphers and tickets are its
+// defaults.
+type goStack struct{}
+
+// expressGo says which offers CurvePreferences cannot express.
+//
+// A client sends the share of its first group, and if that is a hybrid, the
+// share of its classical half as well if it is enabled
+// (handshake_client.go, makeClientHello). A server takes a common
+// post-quantum group first, then one whose share came, then its order
+// (handshake_server_tls13.go, processClientHello); tiers among groups of one
+// kind do not exist.
+func expressGo(role lab.Role, o lab.Offer) error {
+	groups := o.Groups()
+	if !slices.IsSortedFunc(groups, func(a, b wire.Group) int { return slices.Index(goOrder, a) - slices.Index(goOrder, b) }) {
+		return unsupported("crypto/tls has an order of its own and cannot offer %s in another: %v", o, goOrder)
+	}
+	if role == lab.ClientRole && o.Explicit() {
+		return expressGoShares(o, groups)
+	}
+	for i := 1; role == lab.ServerRole && i < len(o.Listed); i++ {
+		a, b := o.Listed[i-1], o.Listed[i]
+		if a.Tier != b.Tier && a.Group.PostQuantum() == b.Group.PostQuantum() {
+			return unsupported("a crypto/tls server ranks post-quantum above classical and nothing else: not %s above %s", a.Group, b.Group)
+		}
+	}
+	return nil
+}
+
+func expressGoShares(o lab.Offer, groups []wire.Group) error {
+	sends := []wire.Group{groups[0]}
+	if half, ok := goClassical[groups[0]]; ok && slices.Contains(groups, half) {
+		sends = append(sends, half)
+	}
+	if !slices.Equal(o.Sent(), sends) {
+		return unsupported("a crypto/tls client with %v sends the shares of %v, not of %v", groups, sends, o.Sent())
+	}
+	return nil
+}
+
+func curvePreferences(o lab.Offer) []tls.CurveID {
+	var ids []tls.CurveID
+	for _, g := range o.Groups() {
+		ids = append(ids, tls.CurveID(g))
+	}
+	return ids // nil for the default
+}
+
+func (goStack) client(conn net.Conn, r Request) (session, account, error) {
+	roots, err := pool(r.CA)
+	if err != nil {
+		return nil, account{}, err
+	}
+	var keylog bytes.Buffer
+	c := tls.Client(conn, &tls.Config{RootCAs: roots, ServerName: r.sni(), CurvePreferences: curvePreferences(r.Offer), KeyLogWriter: &keylog})
+	err = c.Handshake()
+	a := goAccount(c, &keylog)
+	var shown *tls.CertificateVerificationError
+	if errors.As(err, &shown) && len(shown.UnverifiedCertificates) > 0 {
+		a.end.Reached = clip(shown.UnverifiedCertificates[0].Subject.CommonName)
+	}
+	return c, a, err
+}
+
+func (goStack) server(r Request) (func(net.Conn) (session, account, error), error) {
+	chain, key, err := r.Identity.load()
+	if err != nil {
+		return nil, err
+	}
+	cfg := &tls.Config{Certificates: []tls.Certificate{{Certificate: chain, PrivateKey: key}}, CurvePreferences: curvePreferences(r.Offer)}
+	return func(conn net.Conn) (session, account, error) {
+		var keylog bytes.Buffer
+		own := cfg.Clone()
+		own.KeyLogWriter = &keylog
+		c := tls.Server(conn, own)
+		err := c.Handshake()
+		return c, goAccount(c, &keylog), err
+	}, nil
+}
+
+func goAccount(c *tls.Conn, keylog *bytes.Buffer) account {
+	cs := c.ConnectionState()
+	a := account{keylog: keylog.Bytes()}
+	if cs.CurveID != 0 {
+		a.end.Group = wire.Group(cs.CurveID).String()
+	}
+	if cs.Version != 0 {
+		a.end.Version = tls.VersionName(cs.Version)
+	}
+	if len(cs.PeerCertificates) > 0 {
+		a.end.Reached = clip(cs.PeerCertificates[0].Subject.CommonName)
+	}
+	return a
+}

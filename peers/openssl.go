@@ -1,0 +1,187 @@
+package peers
+
+import (
+	"bytes"
+	"regexp"
+	"slices"
+	"strings"
+
+	"hybridlab/lab"
+	"hybridlab/lab/wire"
+	"hybridlab/peers/agent"
+)
+
+// Groups of OpenSSL 3.5, as "openssl list -tls1_3 -tls-groups" prints them.
+var (
+	opensslClassical = []wire.Group{wire.X25519, wire.X448, wire.SecP256r1, wire.SecP384r1, wire.SecP521r1,
+		0x001f, 0x0020, 0x0021, // brainpool
+		0x0100, 0x0101, 0x0102, 0x0103, 0x0104} // ffdhe
+	opensslPostQuantum = []wire.Group{wire.X25519MLKEM768, wire.SecP256r1MLKEM768, wire.SecP384r1MLKEM1024,
+		wire.MLKEM512, wire.MLKEM768, wire.MLKEM1024}
+)
+
+// openssl is the openssl command of 3.5 and later: s_client and s_server.
+//
+// The server answers with -WWW, serving one file named by the request, and
+// not with the status page of -www: it logs "FILE:" when it has read the
+// request, which is its only word about application data, and its answer is
+// of the same size in every run.
+type openssl struct{}
+
+// opensslShares is how many key shares a client can be told to send.
+const opensslShares = 4
+
+func (openssl) express(role lab.Role, o lab.Offer) error {
+	if !o.Explicit() {
+		return nil
+	}
+	switch n := len(o.Sent()); {
+	case n == 0:
+		return unsupported("s_client always sends a key share")
+	case n > opensslShares:
+		return unsupported("s_client sends at most %d key shares, not %d", opensslShares, n)
+	}
+	return nil
+}
+
+// opensslGroups writes an offer as OpenSSL's group list: ":" inside a tuple,
+// "/" between tuples, "*" before a group whose share is sent. Without any star
+// the first group's share is sent.
+func opensslGroups(o lab.Offer) string {
+	var b strings.Builder
+	for i, l := range o.Listed {
+		if i > 0 {
+			b.WriteByte(":/"[min(1, l.Tier-o.Listed[i-1].Tier)])
+		}
+		if o.Explicit() && slices.Contains(o.Sent(), l.Group) {
+			b.WriteByte('*')
+		}
+		b.WriteString(l.Group.String())
+	}
+	return b.String()
+}
+
+func (openssl) command(r Request) agent.Command {
+	cmd := agent.Command{Files: r.files(), Outputs: []string{logFile}}
+	if r.Role == lab.ServerRole {
+		cmd.Argv = []string{"openssl", "s_server", "-accept", r.Addr.String(), "-naccept", "1", "-WWW",
+			"-cert", fileIn(certFile), "-key", fileIn(keyFile)}
+		cmd.Files[r.Token] = []byte("hybridlab\n")
+		cmd.Ready = "ACCEPT"
+	} else {
+		// -ign_eof: the end of standard input is not the end of the session;
+		// the end of the server's answer is, so the client is gone as soon as
+		// it has it.
+		cmd.Argv = []string{"openssl", "s_client", "-connect", r.Addr.String(), "-servername", r.sni(), "-brief", "-ign_eof",
+			"-CAfile", fileIn(caFile), "-verify_hostname", r.sni(), "-verify_return_error"}
+		cmd.Stdin = r.request()
+	}
+	cmd.Argv = append(cmd.Argv, "-keylogfile", fileIn(logFile))
+	if !r.Offer.Default() {
+		cmd.Argv = append(cmd.Argv, "-groups", opensslGroups(r.Offer))
+	}
+	return cmd
+}
+
+func (openssl) exclusive() bool { return true }
+
+func (openssl) version() agent.Command { return agent.Command{Argv: []string{"openssl", "version"}} }
+
+func (openssl) parse(r Request, res agent.Result) (lab.End, []byte) {
+	end := lab.End{Error: opensslErrors(res.Stderr)}
+	if why := opensslRefusal(res); why != "" {
+		return lab.End{Exit: exitUnsupported, Unsupported: why}, nil
+	}
+	if r.Role == lab.ServerRole {
+		end.Done = bytes.Contains(res.Stdout, []byte(" 1 server accepts that finished"))
+		end.Data = bytes.Contains(res.Stderr, []byte("FILE:"))
+		end.Done = end.Done || end.Data // it may have been stopped before it printed its counts
+	} else {
+		opensslClient(res, &end)
+	}
+	return end, res.Files[logFile]
+}
+
+// opensslClient reads what "s_client -brief" prints: the session's facts on
+// standard error, application data on standard output.
+func opensslClient(res agent.Result, end *lab.End) {
+	for line := range strings.Lines(string(res.Stderr)) {
+		line = strings.TrimSpace(line)
+		key, value, _ := strings.Cut(line, ": ")
+		switch key {
+		case "CONNECTION ESTABLISHED":
+			end.Done = true
+		case "Protocol version":
+			end.Version = strings.Replace(value, "TLSv", "TLS ", 1)
+		case "Peer certificate":
+			end.Reached = commonName(value)
+		case "Negotiated TLS1.3 group", "Peer Temp Key", "Server Temp Key":
+			end.Group = opensslGroup(value)
+		}
+		if chain, ok := strings.CutPrefix(line, "depth=0 "); ok && end.Reached == "" {
+			end.Reached = commonName(chain) // the session failed, and this is all it said
+		}
+	}
+	end.Data = isAnswer(res.Stdout)
+}
+
+// commonName finds the CN in "CN=one" or, before 3.2, "CN = one".
+func commonName(subject string) string {
+	if m := cnPattern.FindStringSubmatch(subject); m != nil {
+		return clip(m[1])
+	}
+	return ""
+}
+
+var cnPattern = regexp.MustCompile(`\bCN ?= ?([^,/]+)`)
+
+// opensslGroup reads "X25519MLKEM768", "X25519, 253 bits", "ECDH, prime256v1,
+// 256 bits" or "DH, 2048 bits". What it cannot read is not known.
+func opensslGroup(s string) string {
+	parts := strings.Split(s, ", ")
+	name := parts[0]
+	switch {
+	case name == "ECDH" && len(parts) > 1:
+		name = parts[1]
+		if strings.HasPrefix(name, "brainpool") {
+			name += "tls13"
+		}
+	case name == "DH" && len(parts) > 1:
+		name = "ffdhe" + strings.TrimSuffix(parts[1], " bits")
+	}
+	g, err := wire.LookupGroup(name)
+	if err != nil {
+		return ""
+	}
+	return g.String()
+}
+
+// opensslRefusal is why the binary could not be configured: its words for a
+// group list it does not understand, which exit code 1 alone does not tell
+// from a handshake that failed.
+func opensslRefusal(res agent.Result) string {
+	for line := range strings.Lines(string(res.Stderr) + "\n" + string(res.Stdout)) {
+		if strings.Contains(line, "SSL_CONF_cmd(-groups") || strings.Contains(line, `Error with command: "-groups`) {
+			return clip(line)
+		}
+	}
+	return ""
+}
+
+// opensslErrors keeps the lines that say what went wrong, without the thread
+// id and the addresses that differ from run to run.
+func opensslErrors(stderr []byte) string {
+	var lines []string
+	for line := range strings.Lines(string(stderr)) {
+		line = strings.TrimSpace(line)
+		if m := errorPattern.FindStringSubmatch(line); m != nil {
+			lines = append(lines, strings.TrimSuffix(m[1], ":"))
+		} else if strings.HasPrefix(line, "verify error:") || strings.HasPrefix(line, "connect:") {
+			lines = append(lines, line)
+		}
+	}
+	return clip(strings.Join(lines, "; "))
+}
+
+// errorPattern matches "4057E5EE027F0000:error:0A000410:SSL routines:...".
+var errorPattern = regexp.MustCompile(`^[0-9A-F]+:error:[0-9A-F]+:(.*)$`)

@@ -1,0 +1,53 @@
+package peers
+
+import (
+	"slices"
+
+	"hybridlab/lab"
+	"hybridlab/peers/crafted"
+)
+
+var bothRoles = []lab.Role{lab.ClientRole, lab.ServerRole}
+
+// table has one row per peer, sorted by id. Every rule in it was seen on the
+// wire of that version (testdata/*.rules, which a test holds against
+// lab.Predict), not taken from documentation.
+var table = []Peer{
+	{
+		ID: "crafted", Folder: "go", Suite: "trixie", Roles: bothRoles,
+		Groups: crafted.Groups(),
+		Rules: lab.Rules{
+			Default: craftedDefault,
+			Shares:  lab.ShareFirst,
+			Pick:    lab.PickTier,
+			NoMatch: "handshake_failure",
+		},
+		driver: contract{argv: []string{Binary, "peer", "crafted"}}, local: craftedStack{},
+	},
+	{
+		ID: "go@1.26", Folder: "go", Suite: "trixie", Roles: bothRoles,
+		Groups: goOrder,
+		Rules: lab.Rules{
+			Default:   lab.MustOffer("*x25519mlkem768+secp256r1mlkem768+secp384r1mlkem1024+*x25519+secp256r1+secp384r1+secp521r1"),
+			Order:     goOrder,
+			Shares:    lab.ShareFirstAndClassical,
+			Pick:      lab.PickPostQuantum,
+			Classical: goClassical,
+			NoMatch:   "handshake_failure",
+		},
+		driver: contract{argv: []string{Binary, "peer", "go@1.26"}, limits: expressGo}, local: goStack{},
+	},
+	{
+		ID: "openssl@trixie", Folder: "openssl", Suite: "trixie", Roles: bothRoles,
+		Groups: slices.Concat(opensslClassical, opensslPostQuantum),
+		Rules: lab.Rules{
+			Default:     lab.MustOffer("*x25519mlkem768>*x25519+secp256r1>x448+secp384r1+secp521r1>ffdhe2048+ffdhe3072"),
+			Shares:      lab.ShareFirst,
+			Pick:        lab.PickTier,
+			ClientOrder: true,
+			NoMatch:     "handshake_failure",
+			Cure:        "rank the groups in tuples: Groups = X25519MLKEM768/X25519, with a slash; after a colon a share that came beats a better group",
+		},
+		driver: openssl{},
+	},
+}
