@@ -125,7 +125,7 @@ func (f *embedded) handshake(ctx context.Context, c lab.Cell, link netem.Link, s
 		e.Client = lab.End{Exit: 1, TimedOut: ctx.Err() != nil, Error: err.Error()}
 		return e, nil
 	}
-	e.Client, e.KeyLog = client.Dial(ctx, conn, f.request(lab.ClientRole, c.Offer, to, link))
+	e.Client, e.KeyLog = client.Dial(ctx, conn, request(f.authority, lab.ClientRole, c.Offer, to, link))
 	e.Client.TimedOut = ctx.Err() != nil
 	a := await(ctx, told, e.Client.Data)
 	e.Server = a.end
@@ -155,10 +155,6 @@ func await(ctx context.Context, told <-chan account, success bool) account {
 	return account{}
 }
 
-func (f *embedded) request(role lab.Role, o lab.Offer, addr netip.AddrPort, link netem.Link) peers.Request {
-	return peers.Request{Role: role, Offer: o, Addr: addr, SNI: peers.ServerName, CA: f.authority.PEM(), Timeout: patience(link), Token: "hybridlab"}
-}
-
 // server returns the running instance for a key, starting it the first time.
 func (f *embedded) server(k serverKey, accept lab.Offer) (*server, error) {
 	f.mu.Lock()
@@ -186,7 +182,7 @@ func (f *embedded) start(id lab.PeerID, accept lab.Offer, s *server) error {
 	if err != nil {
 		return fmt.Errorf("listen for %s: %w", id, err)
 	}
-	req := f.request(lab.ServerRole, accept, s.addr, netem.Link{})
+	req := request(f.authority, lab.ServerRole, accept, s.addr, netem.Link{})
 	req.Identity = identity
 	go p.Serve(f.ctx, l, req, f.account)
 	return nil

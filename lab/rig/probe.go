@@ -11,10 +11,11 @@ import (
 )
 
 // probe finds out on the wire what each peer can do: one real handshake with
-// itself for every group its row declares,
-// alone, over the clean link. A client can do a group
+// itself for every group, alone, over the clean link. A client can do a group
 // when its ClientHello offers it; a server when its ServerHello selects it.
-func probe(ctx context.Context, f lab.Fabric, ids []lab.PeerID, provenance func(lab.PeerID) (version, image string)) []lab.PeerInfo {
+// The groups are those the row declares, and with all every final one of the
+// registry, so that a peer that can do more than its row says is seen too.
+func probe(ctx context.Context, f lab.Fabric, ids []lab.PeerID, all bool, provenance func(lab.PeerID) (version, image string)) []lab.PeerInfo {
 	infos := make([]lab.PeerInfo, len(ids))
 	var wg sync.WaitGroup
 	busy := make(chan struct{}, probesInFlight)
@@ -25,11 +26,10 @@ func probe(ctx context.Context, f lab.Fabric, ids []lab.PeerID, provenance func(
 			continue
 		}
 		info := &infos[i]
-		*info = lab.PeerInfo{ID: id}
+		*info = lab.PeerInfo{ID: id, Client: lab.Capability{Declared: declared(p, lab.ClientRole)}, Server: lab.Capability{Declared: declared(p, lab.ServerRole)}}
 		info.Version, info.Image = provenance(id)
-		info.Client.Declared, info.Server.Declared = declared(p, lab.ClientRole), declared(p, lab.ServerRole)
 		var mu sync.Mutex
-		for _, g := range p.Groups {
+		for _, g := range candidates(p, all) {
 			wg.Go(func() {
 				busy <- struct{}{}
 				defer func() { <-busy }()
@@ -51,6 +51,18 @@ func probe(ctx context.Context, f lab.Fabric, ids []lab.PeerID, provenance func(
 		slices.Sort(infos[i].Server.Probed)
 	}
 	return infos
+}
+
+// candidates are the groups worth a probe.
+func candidates(p peers.Peer, all bool) []wire.Group {
+	gs := slices.Clone(p.Groups)
+	for _, info := range wire.Groups() {
+		if all && info.Status == wire.Final {
+			gs = append(gs, info.Group)
+		}
+	}
+	slices.Sort(gs)
+	return slices.Compact(gs)
 }
 
 // probesInFlight bounds the handshakes of the probe.

@@ -152,6 +152,7 @@ type Config struct {
 	Run      string // run id, the label on every container
 	Links    Links
 	Peers    []lab.PeerID
+	ProbeAll bool      // probe every group of the registry, not only the declared ones
 	Logs     string    // directory for the peers' logs; created when there is something to log
 	Progress io.Writer // one line per slow step
 }
@@ -172,7 +173,7 @@ func Open(ctx context.Context, c Config) (*Rig, error) {
 			return nil, err
 		}
 		r := &Rig{Fabric: f, closer: f, kernel: "gvisor netstack"}
-		r.peers = probe(ctx, r, c.Peers, func(id lab.PeerID) (string, string) { return runtime.Version() + " (in process)", "" })
+		r.peers = probe(ctx, r, c.Peers, c.ProbeAll, func(id lab.PeerID) (string, string) { return runtime.Version() + " (in process)", "" })
 		return r, nil
 	}
 	return openContainers(ctx, c)
@@ -218,4 +219,18 @@ func join[T ~string](names []T) string {
 		out[i] = string(n)
 	}
 	return strings.Join(out, ", ")
+}
+
+// Probe starts the fabric with every peer it can run, only to look at them.
+func Probe(ctx context.Context, kind Kind, w io.Writer) ([]lab.PeerInfo, error) {
+	links, err := NewLinks(nil, "")
+	if err != nil {
+		return nil, err
+	}
+	ids := slices.Compact(slices.Sorted(slices.Values(slices.Concat(kind.all(lab.ClientRole), kind.all(lab.ServerRole)))))
+	r, err := Open(ctx, Config{Kind: kind, Run: NewRunID(), Links: links, Peers: ids, ProbeAll: true, Progress: w})
+	if err != nil {
+		return nil, err
+	}
+	return r.Peers(), r.Close()
 }

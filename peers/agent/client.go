@@ -19,6 +19,14 @@ type Client struct {
 	last atomic.Uint64
 }
 
+// EndedError is how a server ended that was started and did not become ready.
+type EndedError struct {
+	Why    string
+	Result Result
+}
+
+func (e *EndedError) Error() string { return e.Why }
+
 // Dial connects to the agent whose control port is published at addr. It
 // tries until ctx ends, because the container may just have been started.
 func Dial(ctx context.Context, addr, token string) (*Client, error) {
@@ -46,8 +54,12 @@ func (c *Client) Run(ctx context.Context, cmd Command) (Result, error) {
 // last words. The server has to be ended by Stop, or waited for by Wait.
 func (c *Client) Start(ctx context.Context, cmd Command) (id string, err error) {
 	id = c.newID()
-	if err := c.c.Call(ctx, rpcName+".Start", &runArgs{id, cmd}, new(none)); err != nil {
+	early := new(startReply)
+	if err := c.c.Call(ctx, rpcName+".Start", &runArgs{id, cmd}, early); err != nil {
 		return "", c.abandon(ctx, id, err)
+	}
+	if early.Why != "" {
+		return "", &EndedError{Why: early.Why, Result: early.Result}
 	}
 	return id, nil
 }

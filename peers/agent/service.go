@@ -27,6 +27,10 @@ type (
 		Want         int
 		Wait         time.Duration
 	}
+	startReply = struct {
+		Why    string // why it is not up; empty: it is
+		Result Result // then: how it ended
+	}
 	none = struct{ OK bool } // gob refuses a struct without a field
 )
 
@@ -48,8 +52,9 @@ func (v *service) Run(a *runArgs, res *Result) error {
 	return nil
 }
 
-// Start starts a server and waits until it is ready.
-func (v *service) Start(a *runArgs, _ *none) error {
+// Start starts a server and waits until it is ready. How one that
+// was not ready ended is in early.
+func (v *service) Start(a *runArgs, early *startReply) error {
 	if err := free(a.Command.Ready); err != nil {
 		return fmt.Errorf("start %q: %w", a.Command.Argv, err)
 	}
@@ -61,7 +66,8 @@ func (v *service) Start(a *runArgs, _ *none) error {
 		p.kill()
 		<-p.done
 		v.s.forget(p.id)
-		return fmt.Errorf("start %q: %w; its last words: %q", a.Command.Argv, err, p.result.lastWords())
+		early.Why = fmt.Sprintf("start %q: %v; its last words: %q", a.Command.Argv, err, p.result.lastWords())
+		early.Result = p.result
 	}
 	return nil
 }

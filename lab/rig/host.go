@@ -1,0 +1,147 @@
+package rig
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+
+	"hybridlab/docker"
+	"hybridlab/peers"
+)
+
+// Check is one thing the lab needs or would like, and whether it is there.
+type Check struct {
+	Name   string
+	OK     bool
+	Detail string // what was found, or what to do about it
+	Needed bool   // without it the container fabric cannot work
+}
+
+// Doctor looks at this machine.
+func Doctor(ctx context.Context) []Check {
+	checks := []Check{
+		{"go", true, runtime.Version() + " " + runtime.GOOS + "/" + runtime.GOARCH, false},
+		{"kernel", true, kernel(), false},
+		{"embedded fabric", true, "needs nothing: no root, no Docker", false},
+	}
+	d, err := docker.Connect(ctx)
+	if err != nil {
+		return append(checks, Check{"docker", false, err.Error(), true})
+	}
+	defer d.Close()
+	checks = append(checks, Check{"docker", true, "Engine " + d.Version + " " + d.Arch, true}, tunCheck())
+	return append(checks, imageChecks(ctx, d)...)
+}
+
+func kernel() string {
+	b, err := os.ReadFile("/proc/sys/kernel/osrelease")
+	if err != nil {
+		return runtime.GOOS
+	}
+	return "Linux " + strings.TrimSpace(string(b))
+}
+
+// tunCheck looks for the TUN device, which the daemon passes to the path's
+// container. With a daemon on another machine this says nothing.
+func tunCheck() Check {
+	const device = "/dev/net/tun"
+	if _, err := os.Stat(device); err != nil {
+		return Check{"tun", false, device + " is missing: run modprobe tun as root, or use --fabric embedded", true}
+	}
+	return Check{"tun", true, device, true}
+}
+
+func imageChecks(ctx context.Context, d *docker.Daemon) []Check {
+	images, err := d.Images(ctx)
+	if err != nil {
+		return []Check{{"images", false, err.Error(), false}}
+	}
+	var out []Check
+	for _, f := range folders() {
+		c := Check{Name: "image " + f.name, Detail: "not built yet: hybridlab images build, or the first run does it"}
+		for _, i := range images {
+			if i.Folder == f.folder && strings.Contains(i.Ref, f.suite) {
+				c.OK, c.Detail = true, i.Ref
+			}
+		}
+		out = append(out, c)
+	}
+	return out
+}
+
+type folder struct{ name, folder, suite string }
+
+// folders are the images the peers and the path need, each once.
+func folders() []folder {
+	out := []folder{{pathFolder + "-" + pathSuite, pathFolder, pathSuite}}
+	for _, p := range peers.Table() {
+		f := folder{p.Folder + "-" + p.Suite, p.Folder, p.Suite}
+		if !slices.Contains(out, f) {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// BuildImages builds every image; with fresh also those that are there, with
+// the newest packages.
+func BuildImages(ctx context.Context, w io.Writer, fresh bool) error {
+	d, err := docker.Connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	d.Progress = func(line string) { fmt.Fprintln(w, line) }
+	for _, f := range folders() {
+		img, err := d.Build(ctx, f.folder, f.suite, fresh)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(w, "%s %s\n", img.Ref, img.ID)
+	}
+	return nil
+}
+
+// ListImages prints the images that are ours.
+func ListImages(ctx context.Context, w io.Writer) error {
+	d, err := docker.Connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	images, err := d.Images(ctx)
+	for _, i := range images {
+		fmt.Fprintf(w, "%-44s %s  %d MB\n", i.Ref, i.ID, i.Size>>20)
+	}
+	return err
+}
+
+// Clean removes containers and networks: those whose lab is gone, or with
+// all also those of labs that run. With images, the images as well.
+func Clean(ctx context.Context, w io.Writer, all, images bool) error {
+	d, err := docker.Connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	scope := docker.Orphans
+	if all {
+		scope = docker.Everything
+	}
+	removed, err := d.Sweep(ctx, scope)
+	for _, i := range removed {
+		fmt.Fprintf(w, "removed %s %s of run %s\n", i.Kind, i.Name, i.Run)
+	}
+	if err != nil || !images {
+		return err
+	}
+	refs, err := d.RemoveImages(ctx)
+	for _, r := range refs {
+		fmt.Fprintf(w, "removed image %s\n", r)
+	}
+	return err
+}

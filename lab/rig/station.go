@@ -1,0 +1,195 @@
+package rig
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"sync"
+	"time"
+
+	"hybridlab/docker"
+	"hybridlab/lab"
+	"hybridlab/netem"
+	"hybridlab/peers"
+	"hybridlab/peers/agent"
+)
+
+// station is one peer's container: it runs clients and servers of that peer.
+type station struct {
+	peer      peers.Peer
+	container *docker.Container
+	agent     *agent.Client
+	fabric    *containers
+
+	mu      sync.Mutex
+	servers map[string]*instance // those that stay up, by group list and family
+	ports   uint16
+}
+
+// Ports of servers in a container: below Linux's ephemeral range, so that no
+// client's port is in the way.
+const (
+	firstPort = 2000
+	lastPort  = 32000
+)
+
+// instance is one running server process.
+type instance struct {
+	once     sync.Once
+	err      error
+	id       string // at the agent
+	addr     netip.AddrPort
+	identity string
+	req      peers.Request
+	one      bool // serves one cell and ends
+}
+
+func (s *station) addr(v6 bool) netip.Addr {
+	if v6 {
+		return s.container.IPv6
+	}
+	return s.container.IPv4
+}
+
+func (s *station) version(ctx context.Context) (string, error) {
+	res, err := s.agent.Run(ctx, s.peer.Version())
+	if err != nil {
+		return "", s.gone(err)
+	}
+	return peers.VersionText(res)
+}
+
+// gone explains a lost agent by the container's end.
+func (s *station) gone(err error) error {
+	return fmt.Errorf("peer %s: %w", s.peer.ID, containerError(s.container, err))
+}
+
+// serve returns a server for the group list: a fresh process where the
+// program serves one connection at a time, else the one that is up.
+func (s *station) serve(ctx context.Context, accept lab.Offer, link netem.Link) (*instance, error) {
+	if s.peer.Exclusive() {
+		i := s.instance(link.V6())
+		i.one = true
+		i.err = s.launch(ctx, accept, link, i)
+		return i, i.err
+	}
+	key := fmt.Sprintf("%s %t", accept, link.V6())
+	s.mu.Lock()
+	i := s.servers[key]
+	if i == nil {
+		i = s.locked(link.V6())
+		s.servers[key] = i
+	}
+	s.mu.Unlock()
+	i.once.Do(func() { i.err = s.launch(context.WithoutCancel(ctx), accept, link, i) })
+	return i, i.err
+}
+
+func (s *station) instance(v6 bool) *instance {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.locked(v6)
+}
+
+// locked makes an instance with a port of its own; s.mu is held.
+func (s *station) locked(v6 bool) *instance {
+	if s.ports++; s.ports > lastPort {
+		s.ports = firstPort
+	}
+	return &instance{addr: netip.AddrPortFrom(s.addr(v6), s.ports), identity: fmt.Sprintf("%s-%d", s.container.Name, s.ports)}
+}
+
+func (s *station) launch(ctx context.Context, accept lab.Offer, link netem.Link, i *instance) error {
+	identity, err := s.fabric.authority.Issue(i.identity)
+	if err != nil {
+		return err
+	}
+	i.req = request(s.fabric.authority, lab.ServerRole, accept, i.addr, link)
+	i.req.Identity = identity
+	cmd, err := s.peer.Command(i.req)
+	if err != nil {
+		return err
+	}
+	if i.id, err = s.agent.Start(ctx, cmd); err != nil {
+		return s.notStarted(ctx, i, err)
+	}
+	return nil
+}
+
+// notStarted asks why a server did not come up: exit 127 and words that mean
+// "cannot do that" are the peer's answer, not the lab's failure.
+func (s *station) notStarted(ctx context.Context, i *instance, err error) error {
+	var ended *agent.EndedError
+	if errors.As(err, &ended) {
+		if end, _ := s.peer.Parse(i.req, ended.Result); end.Unsupported != "" {
+			return fmt.Errorf("%w: %s", peers.ErrUnsupported, end.Unsupported)
+		}
+	}
+	return s.gone(fmt.Errorf("start server: %w", err))
+}
+
+// dial runs one client.
+func (s *station) dial(ctx context.Context, offer lab.Offer, to netip.AddrPort, link netem.Link) (lab.End, []byte, error) {
+	req := request(s.fabric.authority, lab.ClientRole, offer, to, link)
+	cmd, err := s.peer.Command(req)
+	if err != nil {
+		return lab.End{}, nil, err
+	}
+	res, err := s.agent.Run(ctx, cmd)
+	if err != nil {
+		return lab.End{}, nil, s.gone(err)
+	}
+	end, keylog := s.peer.Parse(req, res)
+	return end, keylog, nil
+}
+
+// account is what a server says about the cell's connection.
+func (s *station) account(ctx context.Context, i *instance, from netip.Addr, success bool) (lab.End, []byte, error) {
+	wait := grace
+	if success {
+		wait = time.Second
+	}
+	if i.one {
+		res, err := s.end(ctx, i, wait)
+		if err != nil {
+			return lab.End{}, nil, s.gone(err)
+		}
+		end, keylog := s.peer.Parse(i.req, res)
+		return end, keylog, nil
+	}
+	lines, err := s.agent.Lines(ctx, i.id, peers.LineFrom(from), 1, wait)
+	if err != nil {
+		return lab.End{}, nil, s.gone(err)
+	}
+	if len(lines) == 0 {
+		return lab.End{}, nil, nil // the connection never reached it, or is not over: it says nothing
+	}
+	_, end, err := peers.ParseLine(lines[0])
+	if err != nil {
+		end = lab.End{Error: err.Error()} // what a peer prints is its own affair
+	}
+	return end, nil, nil
+}
+
+// end waits a little for a one-connection server to end by itself.
+func (s *station) end(ctx context.Context, i *instance, wait time.Duration) (agent.Result, error) {
+	short, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	if res, err := s.agent.Wait(short, i.id); err == nil || short.Err() == nil {
+		return res, err
+	}
+	return s.agent.Stop(ctx, i.id)
+}
+
+// abandon ends a server that was started for a cell that then did not run.
+func (s *station) abandon(ctx context.Context, i *instance) {
+	if i.one {
+		s.agent.Kill(context.WithoutCancel(ctx), i.id)
+	}
+}
+
+// request is what both ends are asked in either fabric.
+func request(a *peers.Authority, role lab.Role, o lab.Offer, addr netip.AddrPort, link netem.Link) peers.Request {
+	return peers.Request{Role: role, Offer: o, Addr: addr, SNI: peers.ServerName, CA: a.PEM(), Timeout: patience(link), Token: "hybridlab"}
+}
