@@ -21,6 +21,7 @@ type cell struct {
 	closed   bool
 	trace    Trace
 	store    arena
+	full     bool // maxCapture is reached; the packet that did it is the last on record
 	flows    map[flowKey]*flow
 	lastKey  flowKey // the flow of the last packet, as it is mostly the next one's
 	lastFlow *flow
@@ -95,7 +96,7 @@ func (c *cell) input(dir capture.Direction, b []byte, l layout) {
 	}
 	p := c.receive(&c.lanes[dir], b, l)
 	switch {
-	case p.rec < 0:
+	case c.full:
 		c.drop(&p, "capture-full", "")
 	case !l.holds(b, p.lane.nat.oldSrc, p.lane.nat.oldDst):
 		c.drop(&p, "wrong-source", "neither end of the cell sent this")
@@ -111,7 +112,8 @@ func (c *cell) receive(ln *lane, b []byte, l layout) packet {
 	c.trace.Received++
 	ln.count++
 	p := packet{l: l, lane: ln, nth: ln.count, at: c.now(), rec: -1}
-	if c.store.size+len(b) <= maxCapture {
+	if !c.full {
+		c.full = c.store.size+len(b) > maxCapture
 		p.data = c.store.keep(b)
 		p.rec = c.record(p.at, ln.entry, ln.dir, p.data, "")
 	}

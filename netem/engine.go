@@ -59,8 +59,9 @@ type Engine struct {
 }
 
 // NewEngine starts an engine that writes packets to a device with out, which
-// finds the end by the destination address. out must not change pkt nor keep
-// it after it returns; it may call Input. It is called by many goroutines.
+// finds the end by the destination address. out must not change pkt, which
+// is part of the trace, but may keep it; and it may call Input. It is called
+// by many goroutines, for one cell by one at a time.
 func NewEngine(out func(pkt []byte)) *Engine {
 	e := &Engine{out: out, began: time.Now(), strays: map[string]int{}}
 	e.timer = newTimer(e.now)
@@ -135,6 +136,7 @@ func (e *Engine) Input(pkt []byte) {
 		dir = capture.ToServer
 	}
 	c.input(dir, b, l)
+	e.timer.help()
 }
 
 // Strays counts, by reason, the packets that belonged to no open cell since

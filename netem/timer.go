@@ -14,11 +14,15 @@ import (
 // thread in a precise sleep overshoots by some 50 to 200 microseconds, so it
 // wakes a little early and spins for the rest. Spinning takes a core that
 // the peers need too: it may use a fifth of the time and no more.
+//
+// When every core is busy the thread may wait for one for many milliseconds,
+// but then packets keep coming in: whoever brings one helps out (see help).
 type timer struct {
-	now  func() time.Duration
-	nap  napper
-	next atomic.Int64 // when the first call is due, or never
-	naps atomic.Bool  // the thread sleeps, or is about to
+	now    func() time.Duration
+	nap    napper
+	next   atomic.Int64 // when the first call is due, or never
+	naps   atomic.Bool  // the thread sleeps, or is about to
+	helped atomic.Bool  // somebody helps out
 
 	mu      sync.Mutex
 	agenda  agenda[*cell]
@@ -97,6 +101,21 @@ func (t *timer) run() {
 		if c != nil {
 			c.fire(due)
 		}
+	}
+}
+
+// help makes the calls that are overdue, unless somebody else is at it.
+func (t *timer) help() {
+	if t.left() > 0 || !t.helped.CompareAndSwap(false, true) {
+		return
+	}
+	defer t.helped.Store(false)
+	for {
+		due, c, _ := t.take()
+		if c == nil {
+			return
+		}
+		c.fire(due)
 	}
 }
 

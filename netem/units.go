@@ -12,6 +12,9 @@ func (p Chance) String() string {
 	return strconv.FormatFloat(math.Round(float64(p)*1e12)/1e10, 'f', -1, 64) + "%"
 }
 
+// MarshalText is the form UnmarshalText reads.
+func (p Chance) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+
 // UnmarshalText reads percent. The sign is required: "1" could mean 1% and
 // could mean always.
 func (p *Chance) UnmarshalText(text []byte) error {
@@ -43,8 +46,15 @@ func (r Bitrate) String() string {
 	return "0bit"
 }
 
+// MarshalText is the form UnmarshalText reads.
+func (r Bitrate) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
 // UnmarshalText reads bits per second with a unit: 256kbit, 1.5mbit, 1gbit.
 func (r *Bitrate) UnmarshalText(text []byte) error {
+	if string(text) == "0bit" {
+		*r = 0
+		return nil
+	}
 	for _, u := range bitUnits {
 		s, ok := strings.CutSuffix(string(text), u.name)
 		if !ok {
