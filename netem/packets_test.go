@@ -90,7 +90,11 @@ func ipPacket(src, dst netip.Addr, proto uint8, transport []byte, sumAt int, df 
 		sum = header.PseudoHeaderChecksum(tcpip.TransportProtocolNumber(proto),
 			tcpip.AddrFromSlice(src.AsSlice()), tcpip.AddrFromSlice(dst.AsSlice()), uint16(len(transport)))
 	}
-	binary.BigEndian.PutUint16(transport[sumAt:], ^checksum.Checksum(transport, sum))
+	sum = ^checksum.Checksum(transport, sum)
+	if proto == protoUDP && sum == 0 {
+		sum = 0xffff
+	}
+	binary.BigEndian.PutUint16(transport[sumAt:], sum)
 	if src.Is6() {
 		b := make([]byte, header.IPv6MinimumSize, header.IPv6MinimumSize+len(transport))
 		header.IPv6(b).Encode(&header.IPv6Fields{PayloadLength: uint16(len(transport)), TransportProtocol: tcpip.TransportProtocolNumber(proto),
