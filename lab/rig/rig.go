@@ -63,7 +63,7 @@ func (k Kind) Cost() Cost {
 // because a cell that a link silences waits and costs nothing.
 func (k Kind) Parallel(cores int) int {
 	if k == Embedded {
-		return 64 * cores
+		return 256 * cores
 	}
 	return 32 * cores
 }
@@ -94,27 +94,33 @@ func (k Kind) Peers(names []string, role lab.Role) []lab.PeerID {
 	return slices.Compact(out)
 }
 
+// all lists the peers that have the role in this fabric.
 func (k Kind) all(role lab.Role) []lab.PeerID {
 	var out []lab.PeerID
 	for _, p := range peers.Table() {
-		if k.Check(p.ID, role) == nil {
+		if p.Plays(role) && k.runs(p.ID) {
 			out = append(out, p.ID)
 		}
 	}
 	return out
 }
 
+// runs reports whether the fabric can run the peer at all.
+func (k Kind) runs(id lab.PeerID) bool {
+	_, err := peers.InProcess(id)
+	return k == Containers || err == nil
+}
+
 // Check says whether a peer has the role in this fabric; the error names
 // those that have.
 func (k Kind) Check(id lab.PeerID, role lab.Role) error {
 	p, err := peers.Lookup(id)
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
-	}
-	if !p.Plays(role) {
+	case !p.Plays(role):
 		return fmt.Errorf("use %s as %s: it has no such role; want one of %s", id, role, join(k.all(role)))
-	}
-	if _, err := peers.InProcess(id); k == Embedded && err != nil {
+	case !k.runs(id):
 		return fmt.Errorf("use %s in the embedded fabric: it runs in containers only; want one of %s", id, join(k.all(role)))
 	}
 	return nil

@@ -151,7 +151,7 @@ func (s *station) account(ctx context.Context, i *instance, from netip.Addr, suc
 		wait = time.Second
 	}
 	if i.one {
-		res, err := s.end(ctx, i, wait)
+		res, err := s.agent.Stop(ctx, i.id, wait)
 		if err != nil {
 			return lab.End{}, nil, s.gone(err)
 		}
@@ -170,16 +170,6 @@ func (s *station) account(ctx context.Context, i *instance, from netip.Addr, suc
 		end = lab.End{Error: err.Error()} // what a peer prints is its own affair
 	}
 	return end, nil, nil
-}
-
-// end waits a little for a one-connection server to end by itself.
-func (s *station) end(ctx context.Context, i *instance, wait time.Duration) (agent.Result, error) {
-	short, cancel := context.WithTimeout(ctx, wait)
-	defer cancel()
-	if res, err := s.agent.Wait(short, i.id); err == nil || short.Err() == nil {
-		return res, err
-	}
-	return s.agent.Stop(ctx, i.id)
 }
 
 // abandon ends a server that was started for a cell that then did not run.
