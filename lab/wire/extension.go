@@ -50,6 +50,7 @@ func readExtensions(c *cursor, decode func(typ uint16, in *cursor, fromEnd int))
 	}
 	list, _ := c.vector16("extensions")
 	exts := make([]Extension, 0, 16)
+	var seen [1 << 16 / 64]uint64 // a bit per type: a hostile list has 16,000 entries
 	for !list.empty() {
 		if len(list.s) < extensionHeader {
 			list.bytes(extensionHeader, "extension header")
@@ -60,8 +61,10 @@ func readExtensions(c *cursor, decode func(typ uint16, in *cursor, fromEnd int))
 		typ := list.uint16("type")
 		in, _ := list.vector16("data")
 		e := Extension{Type: typ, Data: in.s}
-		if hasExtension(exts, typ) {
+		if bit := uint64(1) << (typ % 64); seen[typ/64]&bit != 0 {
 			in.fail("there for the second time (RFC 8446 section 4.2)")
+		} else {
+			seen[typ/64] |= bit
 		}
 		exts = append(exts, e)
 		decode(typ, &in, fromEnd)
@@ -101,11 +104,6 @@ func addUint16s[T ~uint16](b *cryptobyte.Builder, list []T) {
 	for _, v := range list {
 		b.AddUint16(uint16(v))
 	}
-}
-
-func hasExtension(exts []Extension, typ uint16) bool {
-	_, ok := findExtension(exts, typ)
-	return ok
 }
 
 func findExtension(exts []Extension, typ uint16) (Extension, bool) {

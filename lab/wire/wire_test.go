@@ -209,3 +209,16 @@ func TestMalformedIsNotTruncated(t *testing.T) {
 		t.Errorf("control: a sound hello: %v", err)
 	}
 }
+
+// The largest list there can be, every type different: no parser may take its
+// square in time.
+func TestHostileExtensionList(t *testing.T) {
+	h := &ClientHello{Version: 0x0303, Ciphers: []uint16{0x1301}, Compression: []byte{0}}
+	for typ := uint16(1000); len(h.Extensions) < 0xffff/4; typ++ {
+		h.Extensions = append(h.Extensions, Extension{Type: typ, Data: []byte{}})
+	}
+	got, err := ParseClientHello(h.Marshal())
+	if err != nil || len(got.Extensions) != len(h.Extensions) {
+		t.Errorf("%d extensions, %v", len(got.Extensions), err)
+	}
+}
