@@ -245,13 +245,11 @@ func tail(recs []wire.Record, partial []byte) *wire.Message {
 
 // readAlerts keeps those in plaintext, which are two bytes long (RFC 8446
 // section 6): encryption makes them longer, and TLS 1.3 hides them in
-// application data. A ChangeCipherSpec before them proves nothing, TLS 1.3
-// clients send one ahead of a second ClientHello.
+// application data. What comes before them proves nothing: a TLS 1.3 client
+// sends a ChangeCipherSpec ahead of a second ClientHello, and a box may put an
+// alert anywhere.
 func (e *speech) readAlerts() {
 	for _, r := range e.recs {
-		if r.Type == wire.RecordApplicationData {
-			return
-		}
 		if r.Type != wire.RecordAlert || len(r.Fragment) != 2 {
 			continue
 		}

@@ -139,6 +139,48 @@ func TestWireSizes(t *testing.T) {
 	}
 }
 
+// The clock stops at the client's Finished and at nothing before it.
+func TestHandshakeTime(t *testing.T) {
+	tls12 := &tls.Config{MaxVersion: tls.VersionTLS12}
+	early := talked(t, offering(tls.X25519), offering(tls.X25519))
+	early = slices.Insert(early, 1, capturetest.Flight{Data: wire.AppendRecord(nil, wire.RecordApplicationData, 0x0303, []byte("early data"))})
+	for _, c := range []struct {
+		name    string
+		flights []capturetest.Flight
+		is      func(before []wire.Record, r wire.Record) bool // the client's record that ends the handshake
+	}{
+		{"TLS 1.3 with early data", early, func(before []wire.Record, r wire.Record) bool {
+			return r.Type == wire.RecordApplicationData && len(before) > 2
+		}},
+		{"TLS 1.2", talked(t, tls12, tls12), func(before []wire.Record, r wire.Record) bool {
+			return r.Type == wire.RecordHandshake && len(before) > 0 && before[len(before)-1].Type == wire.RecordChangeCipherSpec
+		}},
+	} {
+		p := opened(false)
+		syn, want := p.Packets[0].At, 0.0
+		var before []wire.Record
+		for _, f := range c.flights {
+			recs, _, err := wire.ReadRecords(f.Data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, r := range recs { // one packet each
+				p.Send(f.Dir, wire.AppendRecord(nil, r.Type, r.Version, r.Fragment))
+				sent := p.Packets[len(p.Packets)-4].At
+				if f.Dir == capture.ToServer && want == 0 && c.is(before, r) {
+					want = float64((sent - syn).Milliseconds())
+				}
+				if f.Dir == capture.ToServer {
+					before = append(before, r)
+				}
+			}
+		}
+		if w := ObserveWire(p.Packets); want == 0 || w.HandshakeMS != want {
+			t.Errorf("%s: %g ms, want %g", c.name, w.HandshakeMS, want)
+		}
+	}
+}
+
 // lossy plays a hybrid handshake of which the path treats the ClientHello's
 // segments as edit says.
 func lossy(t *testing.T, edit func(*capturetest.Path, []capturetest.Segment)) Wire {

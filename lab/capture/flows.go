@@ -165,8 +165,7 @@ func (t *tracker) conn(dir Direction, seg tcpPacket) *conn {
 		key = addresses{seg.dst, seg.src}
 	}
 	c := t.open[key]
-	again := c != nil && dir == ToServer && seg.flags&(SYN|ACK|RST) == SYN &&
-		c.halves[ToServer].started && c.halves[ToServer].base != seg.seq+1
+	again := c != nil && dir == ToServer && seg.flags&(SYN|ACK|RST) == SYN && c.halves[ToServer].base != seg.seq+1
 	if c == nil || again {
 		c = &conn{addresses: key}
 		c.halves[ToClient].Dir = ToClient

@@ -158,7 +158,8 @@ func TestNewConnectionFromTheSamePort(t *testing.T) {
 // A SYN that is repeated with its own number is the same connection.
 func TestRepeatedSYN(t *testing.T) {
 	p := capturetest.New(false)
-	p.Put(capturetest.Segment{Flags: capture.SYN, Drop: "loss"})
+	p.Put(capturetest.Segment{Flags: capture.SYN, Options: []byte{2, 4, 2, 0}, Drop: "loss"})
+	p.MSS[up] = 0 // some stacks leave options out when they try again
 	p.Open()
 	p.Send(up, []byte("hello"))
 	client, server := oneFlow(t, p, capture.ClientSide), oneFlow(t, p, capture.ServerSide)
@@ -171,6 +172,24 @@ func TestRepeatedSYN(t *testing.T) {
 	if client.SYN != time.Millisecond {
 		t.Errorf("SYN at %s, want that of the first, 1ms", client.SYN)
 	}
+	if c, s := client.Streams[up].MSS, server.Streams[up].MSS; c != 512 || s != 0 {
+		t.Errorf("MSS %d on the client side, %d on the server side; want 512 and none", c, s)
+	}
+}
+
+// What the engine dropped on its way out was not received.
+func TestDroppedWhereItLeaves(t *testing.T) {
+	p := capturetest.New(false)
+	p.Open()
+	p.Send(up, text(500))
+	last := &p.Packets[len(p.Packets)-3] // the data, leaving; then its acknowledgement, twice
+	if last.Side != capture.ServerSide || len(last.Data) != 540 {
+		t.Fatalf("packet of %d bytes on the %s", len(last.Data), last.Side)
+	}
+	last.Drop = "cell-closed"
+	if got := oneFlow(t, p, capture.ServerSide).Streams[up]; len(got.Data) != 0 || got.Unseen != 500 {
+		t.Errorf("%d bytes received, %d unseen", len(got.Data), got.Unseen)
+	}
 }
 
 func TestResets(t *testing.T) {
@@ -180,7 +199,7 @@ func TestResets(t *testing.T) {
 	p.Put(segs[0])
 	// A box forges a reset in the client's name; the client goes on.
 	p.Packets = append(p.Packets, capture.Packet{At: p.Now, Side: capture.ServerSide, Data: p.Packet(capture.ServerSide,
-		capturetest.Segment{Flags: capture.RST, Seq: 123456, Payload: []byte("go away")})})
+		capturetest.Segment{Flags: capture.RST | capture.ACK, Seq: 123456, Ack: 99999, Payload: []byte("go away")})})
 	p.Put(segs[1])
 	client, server := oneFlow(t, p, capture.ClientSide).Streams[up], oneFlow(t, p, capture.ServerSide).Streams[up]
 	if client.RST || !server.RST {
@@ -188,6 +207,9 @@ func TestResets(t *testing.T) {
 	}
 	if !bytes.Equal(server.Data, text(2000)) || server.Gap {
 		t.Errorf("after the reset %d bytes, gap %t; want 2000", len(server.Data), server.Gap)
+	}
+	if s := oneFlow(t, p, capture.ServerSide).Streams[down]; s.Acked != 0 || s.Unseen != 0 {
+		t.Errorf("a forged reset acknowledged %d bytes of the server's", s.Acked)
 	}
 	if !server.Closed.Flags.Has(capture.RST) || server.Closed.Seq != 123456 {
 		t.Errorf("closed by %+v", server.Closed)

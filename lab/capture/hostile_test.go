@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/tls"
 	"math/rand/v2"
+	"runtime"
 	"testing"
 
 	"hybridlab/lab/capture"
@@ -104,11 +105,18 @@ func TestHostileOptions(t *testing.T) {
 func TestGapsWithoutEnd(t *testing.T) {
 	p := capturetest.New(false)
 	p.Open()
-	for i := range 20000 {
+	for i := range 60000 {
 		p.Packets = append(p.Packets, capture.Packet{Side: capture.ClientSide, Data: p.Packet(capture.ClientSide,
 			capturetest.Segment{Flags: capture.ACK, Seq: uint64(2*i + 1), Payload: []byte{1}})})
 	}
-	s := oneFlow(t, p, capture.ClientSide).Streams[up]
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	flows := flowsOf(t, p.Packets, capture.ClientSide)
+	runtime.ReadMemStats(&after)
+	if used := (after.TotalAlloc - before.TotalAlloc) >> 20; used > 90 {
+		t.Errorf("allocated %d MiB, a page of 2 kB for each would be 120", used)
+	}
+	s := flows[0].Streams[up]
 	if len(s.Data) != 0 || !s.Gap {
 		t.Errorf("%d bytes in order, gap %t; the first byte was never sent", len(s.Data), s.Gap)
 	}

@@ -40,7 +40,7 @@ func written(t testing.TB, meta capture.Meta, packets []capture.Packet, keylog [
 
 func TestPcapngRoundTrip(t *testing.T) {
 	keylog := []byte("CLIENT_RANDOM 00 11\n")
-	for _, meta := range []capture.Meta{{}, {Start: start, Comment: "cell go/go/x25519/clean"}, {Start: start, Comment: "two\nlines"}} {
+	for _, meta := range []capture.Meta{{}, {Start: start, Comment: "cell go/go/x25519/clean"}, {Start: start, Comment: "two\nstart: lines"}} {
 		for _, packets := range [][]capture.Packet{nil, sample()} {
 			got, log, err := capture.ReadPcapng(bytes.NewReader(written(t, meta, packets, keylog)))
 			if err != nil {
