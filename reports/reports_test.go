@@ -1,0 +1,165 @@
+package reports
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"html/template"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"hybridlab/lab"
+)
+
+var update = flag.Bool("update", false, "rewrite the files in testdata")
+
+// renderers are the four forms of a run, by the name of their golden file.
+var renderers = []struct {
+	name   string
+	render func(io.Writer, lab.Report, Verdicts) error
+}{
+	{"terminal.txt", plainTerminal},
+	{"junit.xml", JUnit},
+	{"summary.md", Markdown},
+	{"index.html", HTML},
+}
+
+func plainTerminal(w io.Writer, rep lab.Report, vs Verdicts) error {
+	return Terminal(w, rep, vs, TerminalOptions{Width: 80, Color: ColorNever, Dir: "runs/first"})
+}
+
+func golden(t *testing.T, file, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", file)
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatalf("%v (go test -update writes it)", err)
+	}
+	if got != string(want) {
+		t.Errorf("%s differs from what is rendered now; see it with go test -update and git diff. Rendered:\n%s", path, got)
+	}
+}
+
+func TestGolden(t *testing.T) {
+	stopped := small.report()
+	stopped.Interrupted, stopped.Cells = true, 40
+	for name, s := range map[string]struct {
+		rep lab.Report
+		vs  Verdicts
+	}{
+		"small":   {small.report(), small.verdicts},
+		"stopped": {stopped, small.verdicts},
+		"empty":   {lab.Report{Run: "r"}, Slice(nil)},
+	} {
+		for _, r := range renderers {
+			var b bytes.Buffer
+			if err := r.render(&b, s.rep, s.vs); err != nil {
+				t.Fatalf("%s %s: %v", name, r.name, err)
+			}
+			golden(t, name+"-"+r.name, withoutAssets(b.String()))
+		}
+	}
+}
+
+// withoutAssets leaves style and script out of a golden page: they are files
+// of their own, and TestPolicy sees that they are in the page.
+func withoutAssets(s string) string {
+	for _, asset := range []string{pageCSS, pageJS} {
+		s = strings.Replace(s, asset, "", 1)
+		s = strings.Replace(s, template.HTMLEscapeString(source(asset)), "HASH", 1)
+	}
+	return s
+}
+
+// The order in which cells finish must not show. The page keeps the order of
+// its data block, which its script sorts.
+func TestOrder(t *testing.T) {
+	var forth []lab.Verdict
+	for v := range large.verdicts {
+		forth = append(forth, v)
+	}
+	back := slices.Clone(forth)
+	slices.Reverse(back)
+	for _, render := range []func(io.Writer, lab.Report, Verdicts) error{plainTerminal, Markdown} {
+		var a, b bytes.Buffer
+		if err := errors.Join(render(&a, large.report(), Slice(forth)), render(&b, large.report(), Slice(back))); err != nil {
+			t.Fatal(err)
+		}
+		if a.String() != b.String() {
+			t.Errorf("the order of verdicts shows:\n%s\n%s", &a, &b)
+		}
+	}
+}
+
+func TestTorn(t *testing.T) {
+	for _, r := range renderers {
+		err := r.render(io.Discard, small.report(), torn)
+		if !errors.Is(err, errTorn) || !strings.Contains(err.Error(), "verdict 3") {
+			t.Errorf("%s: error %v, want one that wraps the reader's and names verdict 3", r.name, err)
+		}
+	}
+}
+
+// full is a writer on a full disk.
+type full struct{ room int }
+
+var errFull = errors.New("no space left")
+
+func (f *full) Write(b []byte) (int, error) {
+	if f.room -= len(b); f.room < 0 {
+		return 0, errFull
+	}
+	return len(b), nil
+}
+
+func TestFullDisk(t *testing.T) {
+	for _, r := range renderers {
+		for _, room := range []int{0, 600} {
+			if err := r.render(&full{room}, small.report(), small.verdicts); !errors.Is(err, errFull) {
+				t.Errorf("%s with room for %d bytes: error %v, want %v", r.name, room, err, errFull)
+			}
+		}
+		if err := r.render(&full{1 << 20}, small.report(), small.verdicts); err != nil {
+			t.Errorf("%s with room enough: %v", r.name, err)
+		}
+	}
+}
+
+// watched notes the largest heap seen while it is written to.
+type watched struct {
+	bytes int
+	peak  uint64
+}
+
+func (w *watched) Write(b []byte) (int, error) {
+	w.bytes += len(b)
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	w.peak = max(w.peak, m.HeapAlloc)
+	return len(b), nil
+}
+
+func TestMemory(t *testing.T) {
+	const most = 100 << 20
+	for _, r := range renderers {
+		runtime.GC()
+		w := &watched{}
+		if err := r.render(w, large.report(), large.verdicts); err != nil {
+			t.Fatal(err)
+		}
+		if w.peak > most {
+			t.Errorf("%s: %d MiB of heap for %d cells, want at most %d", r.name, w.peak>>20, large.report().Cells, most>>20)
+		}
+		t.Logf("%s: %d KiB written, %d MiB of heap", r.name, w.bytes>>10, w.peak>>20)
+	}
+}
