@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"hybridlab/fixtures"
 	"hybridlab/lab/capture"
 	"hybridlab/lab/capture/capturetest"
 	"hybridlab/lab/wire"
@@ -95,6 +96,38 @@ func TestWireOfRealHandshakes(t *testing.T) {
 			if failed := c.group == 0; failed != (w.AppToServer == 0) || failed != (w.AppToClient == 0) || failed != (w.HandshakeMS == 0) {
 				t.Errorf("%s: %d bytes to the server, %d to the client, %g ms", c.name, w.AppToServer, w.AppToClient, w.HandshakeMS)
 			}
+		}
+	}
+}
+
+// OpenSSL cuts, orders and fills its hellos in its own way.
+func TestWireOfRecordedFlows(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		group   wire.Group
+		version uint16
+		hrr     wire.Group
+		alert   string
+	}{
+		{"openssl-default", wire.X25519MLKEM768, 0x0304, 0, ""},
+		{"openssl-hrr", wire.SecP521r1, 0x0304, wire.SecP521r1, ""},
+		{"openssl-mlkem768", wire.MLKEM768, 0x0304, 0, ""},
+		{"openssl-refused", 0, 0, 0, "handshake_failure"},
+		{"openssl-tls12", wire.SecP384r1, 0x0303, 0, ""},
+		{"go-hrr", wire.SecP384r1MLKEM1024, 0x0304, wire.SecP384r1MLKEM1024, ""},
+	} {
+		f, p := fixtures.Get(c.name), opened(true)
+		p.Play([]capturetest.Flight{{Data: f.Client}, {Dir: capture.ToClient, Data: f.Server}})
+		w := ObserveWire(p.Packets)
+		sh, hrr := summary(w.ServerHello), summary(w.HRR)
+		if sh.Group != c.group || sh.Version != c.version || hrr.Group != c.hrr || w.DecodeErr != "" {
+			t.Errorf("%s: ServerHello %+v, HRR %+v, error %q", c.name, sh, hrr, w.DecodeErr)
+		}
+		if len(w.Alerts) != min(1, len(c.alert)) || c.alert != "" && w.Alerts[0].Name != c.alert {
+			t.Errorf("%s: alerts %+v, want %q", c.name, w.Alerts, c.alert)
+		}
+		if hellos := 1 + min(1, int(c.hrr)); len(w.ClientHellos) != hellos || !reflect.DeepEqual(w.ClientHellos, w.AtServer) {
+			t.Errorf("%s: hellos %+v, want %d", c.name, w.ClientHellos, hellos)
 		}
 	}
 }
