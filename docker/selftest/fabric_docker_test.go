@@ -180,7 +180,7 @@ func (f *fabric) handshake(ctx context.Context, link netem.Link, group string, p
 	if err != nil {
 		return c, err
 	}
-	if c.server, err = f.server.Stop(ctx, id); err != nil {
+	if c.server, err = f.server.StopAfter(ctx, id, time.Second); err != nil {
 		return c, err
 	}
 	c.trace, err = f.path.Close(slot)

@@ -161,6 +161,28 @@ func TestFloodIsBounded(t *testing.T) {
 	}
 }
 
+// A reader that was not scheduled before the pipes' deadline must still find
+// what was written in time, though something holds the pipe open.
+func TestLateReaderLosesNothing(t *testing.T) {
+	for _, text := range []string{"", "written in time", strings.Repeat("x", pipeSize)} {
+		r, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer w.Close()
+		if _, err := w.WriteString(text); err != nil {
+			t.Fatal(err)
+		}
+		r.SetReadDeadline(time.Now().Add(-time.Second))
+		p := &process{lines: newLineLog()}
+		p.readers.Add(1)
+		p.read(r, &p.stdout)
+		if got := string(p.stdout.bytes()); got != text {
+			t.Errorf("%d bytes of %d", len(got), len(text))
+		}
+	}
+}
+
 // pidOf opens a handle to the process whose number text is, so that its end
 // can be waited for without asking again and again.
 func pidOf(t *testing.T, text []byte) (fd int) {
@@ -286,9 +308,20 @@ func TestLinesWaitAndStop(t *testing.T) {
 	if err != nil || !slices.Equal(lines, []string{"got 1", "got 2"}) {
 		t.Errorf("Lines: %q, %v", lines, err)
 	}
-	res, err := c.Wait(t.Context(), id)
-	if err != nil || res.Exit != 0 || !strings.HasSuffix(string(res.Stdout), "bye\n") {
-		t.Errorf("Wait: %+v, %v", res, err)
+	for name, fetch := range map[string]func(context.Context, string) (Result, error){"Wait": c.Wait, "Wait again": c.Wait} {
+		if res, err := fetch(t.Context(), id); err != nil || res.Exit != 0 || !strings.HasSuffix(string(res.Stdout), "bye\n") {
+			t.Errorf("%s: %+v, %v", name, res, err)
+		}
+	}
+	if res, err := c.Stop(t.Context(), id); err != nil || res.Exit != 0 {
+		t.Errorf("Stop of one that has ended: %+v, %v", res, err)
+	}
+	id, err = c.Start(t.Context(), Command{Argv: sh("echo ready; sleep 0.1; echo last words"), Ready: "ready"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if res, err := c.StopAfter(t.Context(), id, time.Minute); err != nil || res.Exit != 0 || !strings.HasSuffix(string(res.Stdout), "last words\n") {
+		t.Errorf("StopAfter: %+v, %v", res, err)
 	}
 	id, err = c.Start(t.Context(), Command{Argv: sh(`trap "" TERM; echo deaf; while :; do sleep 1000; done`), Ready: "deaf"})
 	if err != nil {

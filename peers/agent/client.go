@@ -77,16 +77,26 @@ func (c *Client) Lines(ctx context.Context, id, text string, want int, wait time
 }
 
 // Wait waits for a started command to end by itself. When ctx ends first the
-// command goes on. The result can be fetched once, by Wait or Stop.
-func (c *Client) Wait(ctx context.Context, id string) (Result, error) { return c.end(ctx, "Wait", id) }
+// command goes on. The result can be asked for until Stop fetches it.
+func (c *Client) Wait(ctx context.Context, id string) (Result, error) {
+	return c.end(ctx, "Wait", id)
+}
 
-// Stop ends a started command: SIGTERM, and SIGKILL half a second later. The
-// result of one that has ended already is returned all the same.
-func (c *Client) Stop(ctx context.Context, id string) (Result, error) { return c.end(ctx, "Stop", id) }
+// Stop ends a started command and fetches its result: SIGTERM, and SIGKILL
+// half a second later. One that has ended already is fetched all the same.
+func (c *Client) Stop(ctx context.Context, id string) (Result, error) {
+	return c.StopAfter(ctx, id, 0)
+}
 
-func (c *Client) end(ctx context.Context, method, id string) (Result, error) {
+// StopAfter is Stop for a server that ends by itself when it has served: it
+// gets that long to say its last words first.
+func (c *Client) StopAfter(ctx context.Context, id string, grace time.Duration) (Result, error) {
+	return c.end(ctx, "Stop", &stopArgs{id, grace})
+}
+
+func (c *Client) end(ctx context.Context, method string, args any) (Result, error) {
 	res := new(Result)
-	if err := c.c.Call(ctx, rpcName+"."+method, id, res); err != nil {
+	if err := c.c.Call(ctx, rpcName+"."+method, args, res); err != nil {
 		return Result{}, err
 	}
 	return *res, nil

@@ -117,20 +117,53 @@ func (p *process) read(r *os.File, keep *capped) {
 	defer p.readers.Done()
 	defer r.Close()
 	var split lineSplitter
-	buf := make([]byte, 16<<10)
-	for {
-		n, err := r.Read(buf)
-		keep.write(buf[:n])
+	take := func(chunk []byte, end bool) {
+		keep.write(chunk)
 		if p.ready != nil {
-			p.ready.write(buf[:n])
+			p.ready.write(chunk)
 		}
 		if p.lines != nil {
-			p.lines.add(split.cut(buf[:n], err != nil))
+			p.lines.add(split.cut(chunk, end))
+		}
+	}
+	for buf := make([]byte, 16<<10); ; {
+		n, err := r.Read(buf)
+		take(buf[:n], false)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			take(inPipe(r), false)
 		}
 		if err != nil {
+			take(nil, true)
 			return
 		}
 	}
+}
+
+// pipeSize is how much a pipe holds, bytes (pipe(7)).
+const pipeSize = 64 << 10
+
+// inPipe reads what is in a pipe, without waiting for more. After its
+// deadline Read fails without looking, and on a busy machine what it did not
+// look at may be all that the command wrote.
+func inPipe(r *os.File) []byte {
+	raw, err := r.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	buf, n := make([]byte, pipeSize), 0
+	raw.Control(func(fd uintptr) {
+		for n < len(buf) {
+			m, err := unix.Read(int(fd), buf[n:])
+			if err == unix.EINTR {
+				continue
+			}
+			if m <= 0 {
+				return
+			}
+			n += m
+		}
+	})
+	return buf[:n]
 }
 
 func (p *process) feed(in []byte, hold bool) {
@@ -161,12 +194,18 @@ func (p *process) expire() {
 
 func (p *process) kill() { p.signal(syscall.SIGKILL) }
 
-func (p *process) stop() {
-	p.signal(syscall.SIGTERM)
-	select {
-	case <-p.done:
-	case <-time.After(stopGrace):
-		p.kill()
+// stop ends the command, after a while and by force if need be.
+func (p *process) stop(after time.Duration) {
+	for _, step := range []struct {
+		wait time.Duration
+		sig  syscall.Signal
+	}{{after, syscall.SIGTERM}, {stopGrace, syscall.SIGKILL}} {
+		select {
+		case <-p.done:
+			return
+		case <-time.After(step.wait):
+			p.signal(step.sig)
+		}
 	}
 }
 

@@ -27,7 +27,7 @@ func (p *process) awaitReady(ready string) error {
 	}
 	patience := time.NewTimer(readyPatience)
 	defer patience.Stop()
-	seen, tick := make(chan struct{}), time.NewTicker(2*time.Millisecond)
+	seen, tick := make(chan struct{}), time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	if p.ready != nil {
 		seen = p.ready.seen

@@ -31,6 +31,10 @@ type (
 		Why    string // why it is not up; empty: it is
 		Result Result // then: how it ended
 	}
+	stopArgs = struct {
+		ID    string
+		After time.Duration
+	}
 	none = struct{ OK bool } // gob refuses a struct without a field
 )
 
@@ -85,26 +89,30 @@ func (v *service) Lines(a *lineArgs, lines *[]string) error {
 	return nil
 }
 
-// Wait waits for the end of a started command.
+// Wait waits for the end of a started command. Its result stays, because a
+// caller who gave up waiting may still want it.
 func (v *service) Wait(id string, res *Result) error {
 	p, err := v.s.find(id)
 	if err != nil {
 		return err
 	}
 	<-p.done
-	v.s.forget(id)
 	*res = p.result
 	return nil
 }
 
-// Stop asks a started command to end, and makes it.
-func (v *service) Stop(id string, res *Result) error {
-	p, err := v.s.find(id)
+// Stop gives a started command some time to end by itself, then asks it to,
+// then makes it. Its result is fetched with that.
+func (v *service) Stop(a *stopArgs, res *Result) error {
+	p, err := v.s.find(a.ID)
 	if err != nil {
 		return err
 	}
-	p.stop()
-	return v.Wait(id, res)
+	p.stop(a.After)
+	<-p.done
+	v.s.forget(a.ID)
+	*res = p.result
+	return nil
 }
 
 // Kill kills a command, also one that is not there yet: the order to run it
