@@ -65,7 +65,7 @@ func (k Kind) Parallel(cores int) int {
 	if k == Embedded {
 		return 256 * cores
 	}
-	return 32 * cores
+	return 64 * cores
 }
 
 // Waiting is how long a cell on the link waits in vain, at worst likely: two

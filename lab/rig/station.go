@@ -151,7 +151,7 @@ func (s *station) account(ctx context.Context, i *instance, from netip.Addr, suc
 		wait = time.Second
 	}
 	if i.one {
-		res, err := s.agent.Stop(ctx, i.id, wait)
+		res, err := s.agent.StopAfter(ctx, i.id, wait)
 		if err != nil {
 			return lab.End{}, nil, s.gone(err)
 		}
