@@ -32,6 +32,7 @@ type cell struct {
 	outbox   [][]byte      // to be handed over, in order
 	spare    [][]byte      // outbox's other buffer
 	flushing bool          // someone is at it
+	flushed  sync.Cond     // on mu: no longer
 }
 
 // lane is one direction of a cell.
@@ -69,6 +70,7 @@ const maxCapture = 64 << 20
 
 func newCell(e *Engine, p Path) *cell {
 	c := &cell{engine: e, path: p, key: newKey(p.Seed, p.Name), opened: e.now(), flows: map[flowKey]*flow{}}
+	c.flushed.L = &c.mu
 	c.trace.Packets = make([]capture.Packet, 0, 32)
 	v6 := p.Link.V6()
 	target, apparent := TargetAddr(p.Slot, v6), ApparentAddr(p.Slot, v6)
@@ -240,10 +242,11 @@ func (c *cell) flush() {
 		c.spare = batch
 	}
 	c.flushing = false
+	c.flushed.Broadcast()
 	c.mu.Unlock()
 }
 
-// close ends the cell and balances its books.
+// close ends the cell and balances its books. Nothing comes out after it.
 func (c *cell) close() Trace {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -251,6 +254,9 @@ func (c *cell) close() Trace {
 	for c.pending.len() > 0 {
 		p := c.pending.pop().v
 		c.drop(&p, "cell-closed", "still on its way")
+	}
+	for c.flushing {
+		c.flushed.Wait()
 	}
 	t := &c.trace
 	t.Uncounted = t.Received + t.Made - t.Delivered - t.Dropped

@@ -105,7 +105,8 @@ func (p Path) validate() error {
 }
 
 // Close closes a cell. Packets still on their way are dropped
-// ("cell-closed"), and so is what arrives for it later.
+// ("cell-closed"), and so is what arrives for it later; nothing of the cell
+// is written to the device after Close. It must not be called from out.
 func (e *Engine) Close(slot uint16) (Trace, error) {
 	c := e.cells[slot].Swap(nil)
 	if c == nil {
