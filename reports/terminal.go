@@ -196,7 +196,8 @@ func (t *terminal) group(i int, g *group, s *summary) {
 	t.para(indent, "Where: "+strings.Join(g.where(s.axes), "; ")+".")
 	for n, e := range g.examples {
 		if n == 0 {
-			t.para(indent, "Such as "+e.Cell+": "+e.Why)
+			t.line("%sSuch as %s", indent, e.Cell)
+			t.para(indent, e.Why)
 			if e.Remedy != "" {
 				t.para(indent, "Remedy: "+e.Remedy)
 			}
