@@ -220,6 +220,9 @@ func (c contract) parse(_ Request, res agent.Result) (lab.End, []byte) {
 	}
 	end := lab.End{Done: res.Exit == exitOK, Data: res.Exit == exitOK}
 	for text := range bytes.Lines(res.Stdout) {
+		if !bytes.HasPrefix(text, []byte("{")) {
+			continue
+		}
 		if l, err := parseLine(text); err == nil {
 			end = l.End
 		}

@@ -40,6 +40,11 @@ const Binary = "/hybridlab"
 // configured as asked. Such a cell is excluded or unsupported, never failed.
 var ErrUnsupported = errors.New("not supported")
 
+// Nonsense is an offer no stack can make: its code point is nobody's. A peer
+// counts only once it has answered it with "unsupported", because otherwise its
+// "unsupported" means nothing and its failures may be refusals.
+var Nonsense = lab.Offer{Listed: []lab.ListedGroup{{Group: 0x1234}}}
+
 func unsupported(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrUnsupported, fmt.Sprintf(format, args...))
 }

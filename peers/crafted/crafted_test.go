@@ -18,6 +18,9 @@ import (
 	"testing"
 	"time"
 
+	circl "github.com/cloudflare/circl/kem"
+	"github.com/cloudflare/circl/kem/hybrid"
+
 	"hybridlab/lab/wire"
 )
 
@@ -463,5 +466,33 @@ func TestTruncatedStreamIsNotAClose(t *testing.T) {
 	server.net.Close()
 	if _, err := client.Read(make([]byte, 1)); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("read after a bare FIN: %v, want unexpected EOF", err)
+	}
+}
+
+// TestHybridsAgreeWithCircl: where circl has the hybrid as a whole, its halves
+// and secrets are in the same order as ours.
+func TestHybridsAgreeWithCircl(t *testing.T) {
+	for g, scheme := range map[wire.Group]circl.Scheme{
+		wire.X25519MLKEM768: hybrid.X25519MLKEM768(),
+		0x6399:              hybrid.Kyber768X25519(),
+		0xfe30:              hybrid.Kyber512X25519(),
+		0xfe32:              hybrid.P256Kyber768Draft00(),
+		0x2f90:              hybrid.Kyber768X448(),
+	} {
+		share, open, err := exchanges[g].generate()
+		if err != nil {
+			t.Fatal(err)
+		}
+		pub, err := scheme.UnmarshalBinaryPublicKey(share)
+		if err != nil {
+			t.Fatalf("%v: circl does not take our share: %v", g, err)
+		}
+		answer, want, err := scheme.Encapsulate(pub)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := open(answer); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%v: secrets differ (%v)", g, err)
+		}
 	}
 }

@@ -1,0 +1,401 @@
+//go:build docker
+
+package peers
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"hybridlab/lab"
+	"hybridlab/peers/agent"
+)
+
+// container runs commands as the agent would, by docker exec, in the host's
+// network.
+type container struct {
+	id, dir string
+	runs    int
+}
+
+func docker(t *testing.T, args ...string) string {
+	t.Helper()
+	cmd := exec.Command("docker", args...)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("docker %v: %v", args, err)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+func startContainer(t *testing.T, p Peer) *container {
+	t.Helper()
+	image := docker(t, "build", "-q", "--build-arg", "SUITE="+p.Suite, "../docker/"+p.Folder)
+	c := &container{dir: t.TempDir()}
+	c.id = docker(t, "run", "-d", "--rm", "--network", "host", "-v", c.dir+":/run/hybridlab", "--label", "hybridlab=peers-test", image, "sleep", "900")
+	t.Cleanup(func() { docker(t, "rm", "-f", c.id) })
+	return c
+}
+
+// prepare makes the docker command for cmd. Its files are on a shared folder.
+func (c *container) prepare(t *testing.T, cmd agent.Command) (*exec.Cmd, string) {
+	t.Helper()
+	c.runs++
+	name := strconv.Itoa(c.runs)
+	dir := filepath.Join(c.dir, name)
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for file, data := range cmd.Files {
+		if err := os.WriteFile(filepath.Join(dir, file), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	args := []string{"exec", "-i", "-w", "{dir}"}
+	for _, kv := range cmd.Env {
+		args = append(args, "-e", kv)
+	}
+	args = append(append(args, c.id, "timeout", "20"), cmd.Argv...)
+	for i := range args {
+		args[i] = strings.ReplaceAll(args[i], "{dir}", "/run/hybridlab/"+name)
+	}
+	x := exec.Command("docker", args...)
+	x.Stdin = bytes.NewReader(cmd.Stdin)
+	return x, dir
+}
+
+func collect(t *testing.T, cmd agent.Command, dir string, err error, stdout, stderr []byte) agent.Result {
+	t.Helper()
+	res := agent.Result{Stdout: stdout, Stderr: stderr, Files: map[string][]byte{}}
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		res.Exit = exit.ExitCode()
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range cmd.Outputs {
+		if data, err := os.ReadFile(filepath.Join(dir, name)); err == nil {
+			res.Files[name] = data
+		}
+	}
+	return res
+}
+
+func (c *container) run(t *testing.T, cmd agent.Command) agent.Result {
+	t.Helper()
+	x, dir := c.prepare(t, cmd)
+	var stdout, stderr bytes.Buffer
+	x.Stdout, x.Stderr = &stdout, &stderr
+	return collect(t, cmd, dir, x.Run(), stdout.Bytes(), stderr.Bytes())
+}
+
+// watched passes on what is written and says when it contains a text.
+type watched struct {
+	mu   sync.Mutex
+	buf  bytes.Buffer
+	text string
+	seen chan struct{}
+}
+
+func (w *watched) Write(b []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	before := bytes.Contains(w.buf.Bytes(), []byte(w.text))
+	w.buf.Write(b)
+	if !before && bytes.Contains(w.buf.Bytes(), []byte(w.text)) {
+		close(w.seen)
+	}
+	return len(b), nil
+}
+
+// start starts a server and waits until it is ready. wait returns its result.
+func (c *container) start(t *testing.T, cmd agent.Command) (wait func() agent.Result) {
+	t.Helper()
+	x, dir := c.prepare(t, cmd)
+	stdout := &watched{text: cmd.Ready, seen: make(chan struct{})}
+	var stderr bytes.Buffer
+	x.Stdout, x.Stderr = stdout, &stderr
+	if err := x.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- x.Wait() }()
+	select {
+	case <-stdout.seen:
+	case err := <-ended:
+		ended <- err // it refused to start: wait tells
+	case <-time.After(10 * time.Second):
+		t.Fatalf("server is not ready: %s", &stderr)
+	}
+	return func() agent.Result { return collect(t, cmd, dir, <-ended, stdout.buf.Bytes(), stderr.Bytes()) }
+}
+
+// freePort is a port nobody listens on now.
+func freePort(t *testing.T) netip.AddrPort {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	return netip.MustParseAddrPort(ln.Addr().String())
+}
+
+func opensslPeer(t *testing.T) (Peer, *container) {
+	t.Helper()
+	p, err := Lookup("openssl@trixie")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p, startContainer(t, p)
+}
+
+func command(t *testing.T, p Peer, r Request) agent.Command {
+	t.Helper()
+	r.Token, r.CA = "hybridlab", testAuthority().PEM()
+	cmd, err := p.Command(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cmd
+}
+
+// TestRecordOpenSSL runs the real binary through everything that parse has to
+// tell apart. With -update the recordings are rewritten; without, what it says
+// must still be what was recorded.
+func TestRecordOpenSSL(t *testing.T) {
+	p, c := opensslPeer(t)
+	version, err := VersionText(c.run(t, p.Version()))
+	if err != nil || !strings.HasPrefix(version, "OpenSSL 3.5.") {
+		t.Fatalf("the recordings are of OpenSSL 3.5, this is %q (%v)", version, err)
+	}
+	for _, r := range []struct {
+		name           string // of the client's and the server's recording; empty: not kept
+		client, server string // groups
+		ask            func(*Request)
+		cn             string
+	}{
+		{"hybrid", "x25519mlkem768", "x25519mlkem768>x25519", nil, "server-2001"},
+		{"classical-p256", "secp256r1", "default", nil, "server-2002"},
+		{"ffdhe", "0x0100", "default", nil, "server-2003"},
+		{"mlkem1024", "mlkem1024", "mlkem1024", nil, "server-2004"},
+		{"no-common-group", "secp256r1", "x25519", nil, "server-2005"},
+		{"wrong-name", "x25519", "default", func(r *Request) { r.SNI = "elsewhere.test" }, "server-2006"},
+	} {
+		addr := freePort(t)
+		sr := Request{Role: lab.ServerRole, Addr: addr, Offer: lab.MustOffer(r.server), Identity: identity(t, r.cn)}
+		cr := Request{Role: lab.ClientRole, Addr: addr, Offer: lab.MustOffer(r.client)}
+		if r.ask != nil {
+			r.ask(&cr)
+		}
+		wait := c.start(t, command(t, p, sr))
+		began := time.Now()
+		clientRes := c.run(t, command(t, p, cr))
+		t.Logf("%s: client took %v, docker exec included", r.name, time.Since(began).Round(time.Millisecond))
+		record(t, p, "client-"+strings.Replace(r.name, "no-common-group", "alert", 1), cr, clientRes)
+		record(t, p, "server-"+r.name, sr, wait())
+	}
+	record(t, p, "client-nonsense", Request{Role: lab.ClientRole}, c.run(t, command(t, p, Request{Role: lab.ClientRole, Addr: freePort(t), Offer: Nonsense})))
+	record(t, p, "server-nonsense", Request{Role: lab.ServerRole},
+		c.start(t, command(t, p, Request{Role: lab.ServerRole, Addr: freePort(t), Offer: Nonsense, Identity: identity(t, "x")}))())
+	record(t, p, "client-refused", Request{Role: lab.ClientRole},
+		c.run(t, command(t, p, Request{Role: lab.ClientRole, Addr: netip.MustParseAddrPort("127.0.0.1:1")})))
+
+	// A client that goes away after the handshake: done, but no request came.
+	addr := freePort(t)
+	sr := Request{Role: lab.ServerRole, Addr: addr, Identity: identity(t, "server-2007")}
+	wait := c.start(t, command(t, p, sr))
+	quiet := command(t, p, Request{Role: lab.ClientRole, Addr: addr})
+	quiet.Stdin = nil
+	quiet.Argv = slices.DeleteFunc(quiet.Argv, func(a string) bool { return a == "-ign_eof" })
+	if res := c.run(t, quiet); res.Exit != 0 {
+		t.Errorf("quiet client: exit %d: %s", res.Exit, res.Stderr)
+	}
+	record(t, p, "server-no-request", sr, wait())
+}
+
+func record(t *testing.T, p Peer, name string, r Request, res agent.Result) {
+	t.Helper()
+	end, keylog := p.Parse(r, res)
+	sections := map[string]string{"role": string(r.Role), "exit": strconv.Itoa(res.Exit), "stdout": string(res.Stdout),
+		"stderr": string(res.Stderr), "keylog": string(keylog)}
+	file := "testdata/openssl-3.5/" + name + ".txt"
+	if *update {
+		again, res := replay(t, sections)
+		end, _ = p.Parse(again, res)
+		sections["end"] = endJSON(t, end)
+		writeRecording(t, file, sections)
+		return
+	}
+	_, replayed := replay(t, sections)
+	end, _ = p.Parse(r, replayed)
+	if got, want := endJSON(t, end), readRecording(t, file)["end"]; got != want {
+		t.Errorf("%s: got %swant %s", name, got, want)
+	}
+}
+
+// TestRecordRules tries OpenSSL's rules by experiment: crafted offers anything
+// to its server, and looks at what its client sends.
+func TestRecordRules(t *testing.T) {
+	p, c := opensslPeer(t)
+	var lines []string
+	for _, accept := range slices.Concat(triedAccepts, []string{"secp384r1mlkem1024+mlkem512>secp384r1", "x448+x25519>0x0100"}) {
+		addr := freePort(t)
+		cmd := command(t, p, Request{Role: lab.ServerRole, Addr: addr, Offer: lab.MustOffer(accept), Identity: identity(t, "one")})
+		n := slices.Index(cmd.Argv, "-naccept")
+		cmd.Argv[n+1] = strconv.Itoa(len(triedOffers))
+		wait := c.start(t, cmd)
+		for _, offer := range triedOffers {
+			conn, _, _ := dial(t, "crafted", addr, Request{Offer: lab.MustOffer(offer)})
+			lines = append(lines, fmt.Sprintf("server %s, offered %s: %v", accept, offer, conn.look(t).result))
+		}
+		wait()
+	}
+	for _, offer := range slices.Concat(triedOffers, []string{"*x25519+*secp256r1+*secp384r1+*x25519mlkem768", "mlkem512+x448>*0x0100"}) {
+		if err := p.Supports(lab.ClientRole, lab.MustOffer(offer)); err != nil {
+			continue
+		}
+		lines = append(lines, fmt.Sprintf("client %s: %s", offer, helloOf(t, p, c, offer)))
+	}
+	got := "# What OpenSSL 3.5 does, seen on the wire. Written by: go test -tags docker -run TestRecordRules -update ./peers\n" +
+		strings.Join(lines, "\n") + "\n"
+	if *update {
+		if err := os.WriteFile(opensslRules, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(opensslRules)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("OpenSSL does otherwise than recorded:\n%s", got)
+	}
+}
+
+// helloOf runs the client against a crafted server and describes its hello.
+func helloOf(t *testing.T, p Peer, c *container, offer string) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tapped := &tapListener{Listener: ln, conns: make(chan *tap, 1)}
+	local, err := InProcess("crafted")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := local.Serve(ctx, tapped, Request{Identity: identity(t, "one")}, func(netip.AddrPort, lab.End, []byte) {}); err != nil {
+			t.Error(err)
+		}
+	})
+	c.run(t, command(t, p, Request{Role: lab.ClientRole, Addr: netip.MustParseAddrPort(ln.Addr().String()), Offer: lab.MustOffer(offer)}))
+	stop()
+	wg.Wait()
+	conn := <-tapped.conns
+	hellos := look(t, conn.toClient, conn.toServer) // from the server's side the directions are swapped
+	return fmt.Sprintf("%v; shares %v", hellos.groups, hellos.shares)
+}
+
+// TestInterop: every group OpenSSL shares with the Go stacks, both ways
+// round, with data and with both ends' claims alike; once over IPv6.
+func TestInterop(t *testing.T) {
+	p, c := opensslPeer(t)
+	for _, id := range inProcessIDs {
+		other, err := Lookup(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, g := range p.Groups {
+			o := lab.Offer{Listed: []lab.ListedGroup{{Group: g}}}
+			if other.Supports(lab.ClientRole, o) != nil {
+				continue
+			}
+			addr := freePort(t)
+			if g.PostQuantum() {
+				addr = netip.AddrPortFrom(netip.IPv6Loopback(), addr.Port())
+			}
+			sr := Request{Role: lab.ServerRole, Addr: addr, Offer: o, Identity: identity(t, "server-o")}
+			wait := c.start(t, command(t, p, sr))
+			_, client, _ := dial(t, id, addr, Request{Offer: o})
+			server, _ := p.Parse(sr, wait())
+			if want := (lab.End{Done: true, Data: true, Group: g.String(), Version: "TLS 1.3", Reached: "server-o"}); client != want || !server.Data {
+				t.Errorf("%s to OpenSSL, %v: client %+v, server %+v", id, g, client, server)
+			}
+			running := serve(t, id, Request{Offer: o, Identity: identity(t, "server-g")})
+			cr := Request{Role: lab.ClientRole, Addr: running.addr, Offer: o}
+			client, keylog := p.Parse(cr, c.run(t, command(t, p, cr)))
+			if want := (lab.End{Done: true, Data: true, Group: g.String(), Version: "TLS 1.3", Reached: "server-g"}); client != want || len(keylog) == 0 {
+				t.Errorf("OpenSSL to %s, %v: client %+v", id, g, client)
+			}
+			if r := <-running.reports; !r.end.Data || r.end.Group != g.String() {
+				t.Errorf("OpenSSL to %s, %v: server %+v", id, g, r.end)
+			}
+		}
+	}
+}
+
+// TestShellPeer takes the client of CONTRACT.md at its word: a peer no Go
+// code knows, first proven with nonsense, then used.
+func TestShellPeer(t *testing.T) {
+	text, err := os.ReadFile("CONTRACT.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, script, ok := strings.Cut(string(text), "    #!/bin/sh\n")
+	if !ok {
+		t.Fatal("CONTRACT.md has no shell script")
+	}
+	_, c := opensslPeer(t)
+	shell := Peer{ID: "shell", Roles: bothRoles, driver: contract{argv: []string{"sh", "{dir}/peer.sh"}}}
+	run := func(r Request) lab.End {
+		cmd := command(t, shell, r)
+		cmd.Files["peer.sh"] = []byte(script)
+		end, _ := shell.Parse(r, c.run(t, cmd))
+		return end
+	}
+	running := serve(t, "go@1.26", Request{})
+	client := Request{Role: lab.ClientRole, Addr: running.addr}
+	for offer, unsupported := range map[string]bool{"0x1234": true, "*x25519mlkem768+*x25519": true, "x25519mlkem768>x25519": false, "default": false} {
+		client.Offer = lab.MustOffer(offer)
+		end := run(client)
+		if (end.Unsupported != "") != unsupported || end.Data == unsupported {
+			t.Errorf("%s: %+v, want unsupported %v", offer, end, unsupported)
+		}
+	}
+	if end := run(Request{Role: lab.ServerRole, Addr: freePort(t), Identity: identity(t, "x")}); end.Exit != exitUnsupported {
+		t.Errorf("as a server: %+v", end)
+	}
+}
+
+type tapListener struct {
+	net.Listener
+	conns chan *tap
+}
+
+func (l *tapListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	c := &tap{Conn: conn}
+	l.conns <- c
+	return c, nil
+}

@@ -1,0 +1,217 @@
+package peers
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"hybridlab/lab"
+)
+
+// The experiments: which offers and which lists a stack's rules are tried
+// with. Where a stack cannot express one, Supports must say so.
+var (
+	triedOffers = []string{
+		"default",
+		"x25519", "secp256r1", "secp384r1", "secp521r1", "x25519mlkem768", "secp256r1mlkem768", "secp384r1mlkem1024", "mlkem768",
+		"x25519mlkem768+x25519", "x25519+x25519mlkem768", "x25519mlkem768>x25519", "secp256r1mlkem768+secp256r1",
+		"*x25519mlkem768+*x25519", "*x25519+*x25519mlkem768", "x25519+~x25519mlkem768", "secp256r1+~secp256r1mlkem768",
+		"*x25519mlkem768+*secp256r1mlkem768", "~x25519mlkem768+~x25519",
+		"x25519mlkem768+secp256r1", "secp384r1+x25519+secp256r1", "secp521r1+secp256r1+x25519", "x25519mlkem768+secp256r1mlkem768+secp256r1",
+		"secp384r1mlkem1024+secp384r1+x25519", "*x25519+*secp256r1",
+	}
+	triedAccepts = []string{
+		"default",
+		"x25519", "secp256r1", "x25519mlkem768", "secp256r1mlkem768", "mlkem768",
+		"x25519mlkem768+x25519", "x25519+x25519mlkem768", "x25519mlkem768>x25519", "x25519>x25519mlkem768",
+		"x25519+secp256r1", "secp256r1+x25519", "secp256r1>x25519", "secp521r1>secp256r1+x25519", "secp256r1mlkem768+secp256r1",
+		"x25519mlkem768+secp256r1mlkem768+x25519+secp256r1",
+	}
+)
+
+// TestRulesInProcess tries every offer on every list between the stacks that
+// run here, and holds the bytes against lab.Predict.
+func TestRulesInProcess(t *testing.T) {
+	for _, server := range []lab.PeerID{"go@1.26", "crafted"} {
+		for _, accept := range triedAccepts {
+			t.Run(string(server)+"/"+accept, func(t *testing.T) {
+				s, err := Lookup(server)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := s.Supports(lab.ServerRole, lab.MustOffer(accept)); err != nil {
+					t.Logf("not tried: %v", err)
+					return
+				}
+				running := serve(t, server, Request{Offer: lab.MustOffer(accept)})
+				for _, client := range []lab.PeerID{"go@1.26", "crafted"} {
+					for _, offer := range triedOffers {
+						tryRules(t, running, client, s, offer, accept)
+					}
+				}
+			})
+		}
+	}
+}
+
+func tryRules(t *testing.T, running served, client lab.PeerID, s Peer, offer, accept string) {
+	c, err := Lookup(client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Supports(lab.ClientRole, lab.MustOffer(offer)) != nil {
+		return
+	}
+	cell := lab.NewCell(c.ID, s.ID, lab.MustOffer(offer), lab.MustOffer(accept), "clean")
+	want := lab.Predict(cell, c.Rules, s.Rules)
+	conn, end, _ := dial(t, client, running.addr, Request{Offer: cell.Offer})
+	got := conn.look(t)
+	if got.result != want.Allowed[0] || !slices.Equal(got.shares, want.Shares) {
+		t.Errorf("%s: shares %v, %v; predicted shares %v, %v", cell.ID, got.shares, got.result, want.Shares, want.Allowed[0])
+	}
+	if completed := got.result.Outcome != lab.Refused; end.Done != completed || end.Data != completed || (end.Exit == 0) != completed {
+		t.Errorf("%s: %v, and the client says %+v", cell.ID, got.result, end)
+	}
+	if end.Done && end.Group != got.result.Group.String() {
+		t.Errorf("%s: client claims %s, wire says %v", cell.ID, end.Group, got.result.Group)
+	}
+	said := running.await(t, conn.LocalAddr())
+	if said.end.Done && (said.end.Group != end.Group || said.end.Version != "TLS 1.3" || !said.end.Data) {
+		t.Errorf("%s: server says %+v", cell.ID, said.end)
+	}
+}
+
+// recorded experiments with a real binary: the docker-tagged test writes
+// them. A line is "client OFFER: GROUPS; shares SHARES" or
+// "server ACCEPT, offered OFFER: RESULT".
+const opensslRules = "testdata/openssl-3.5.rules"
+
+// TestRulesOpenSSL holds lab.Predict against what OpenSSL was seen doing.
+func TestRulesOpenSSL(t *testing.T) {
+	text, err := os.ReadFile(opensslRules)
+	if err != nil {
+		t.Fatal(err)
+	}
+	peer, err := Lookup("openssl@trixie")
+	if err != nil {
+		t.Fatal(err)
+	}
+	crafted, err := Lookup("crafted")
+	if err != nil {
+		t.Fatal(err)
+	}
+	counted := map[string]int{}
+	for line := range strings.Lines(string(text)) {
+		line = strings.TrimSpace(line)
+		role, rest, _ := strings.Cut(line, " ")
+		what, saw, ok := strings.Cut(rest, ": ")
+		if strings.HasPrefix(line, "#") {
+			continue
+		}
+		if !ok {
+			t.Fatalf("%s: cannot read %q", opensslRules, line)
+		}
+		var want string
+		switch role {
+		case "client":
+			want = predictedClient(peer, lab.MustOffer(what))
+		case "server":
+			accept, offer, _ := strings.Cut(what, ", offered ")
+			cell := lab.NewCell("crafted", peer.ID, lab.MustOffer(offer), lab.MustOffer(accept), "clean")
+			want = lab.Predict(cell, crafted.Rules, peer.Rules).Allowed[0].String()
+		default:
+			t.Fatalf("%s: cannot read %q", opensslRules, line)
+		}
+		if saw != want {
+			t.Errorf("%s %s: seen %q, predicted %q", role, what, saw, want)
+		}
+		counted[role]++
+	}
+	if counted["client"] < 15 || counted["server"] < 200 {
+		t.Errorf("only %v experiments on record", counted)
+	}
+}
+
+// predictedClient is a client's hello by its rules.
+func predictedClient(p Peer, o lab.Offer) string {
+	listed := o
+	if o.Default() {
+		listed = p.Rules.Default
+	}
+	cell := lab.NewCell(p.ID, p.ID, o, o, "clean")
+	return fmt.Sprintf("%v; shares %v", listed.Groups(), lab.Predict(cell, p.Rules, p.Rules).Shares)
+}
+
+func TestTable(t *testing.T) {
+	ids := []string{}
+	for _, p := range Table() {
+		ids = append(ids, string(p.ID))
+		if p.Folder == "" || p.Suite == "" || p.driver == nil || len(p.Groups) == 0 || p.Rules.NoMatch == "" || p.Rules.Default.Default() {
+			t.Errorf("%s: its row is not complete", p.ID)
+		}
+		if _, err := os.Stat("../docker/" + p.Folder + "/Dockerfile"); err != nil {
+			t.Errorf("%s: %v", p.ID, err)
+		}
+		for _, g := range p.Rules.Default.Groups() {
+			if !slices.Contains(p.Groups, g) {
+				t.Errorf("%s: its default offers %v, which it does not declare", p.ID, g)
+			}
+		}
+	}
+	if !slices.IsSorted(ids) {
+		t.Errorf("rows are not sorted: %v", ids)
+	}
+	if _, err := Lookup("nginx@trixie"); err == nil || !strings.Contains(err.Error(), "crafted, go@1.26, openssl@trixie") {
+		t.Errorf("unknown peer: %v does not name the known ones", err)
+	}
+	if _, err := InProcess("openssl@trixie"); err == nil || !strings.Contains(err.Error(), "crafted and go@1.26") {
+		t.Errorf("openssl in process: %v does not name those that can", err)
+	}
+}
+
+func TestSupports(t *testing.T) {
+	for _, r := range []struct {
+		peer  lab.PeerID
+		role  lab.Role
+		offer string
+		why   string // part of the reason; empty: supported
+	}{
+		{"go@1.26", lab.ClientRole, "default", ""},
+		{"go@1.26", lab.ClientRole, "x25519mlkem768+x25519", ""},
+		{"go@1.26", lab.ClientRole, "*x25519mlkem768+*x25519", ""},
+		{"go@1.26", lab.ClientRole, "*x25519mlkem768+~secp256r1", ""},
+		{"go@1.26", lab.ClientRole, "x25519+x25519mlkem768", "order of its own"},
+		{"go@1.26", lab.ClientRole, "x25519+~x25519mlkem768", "order of its own"},
+		{"go@1.26", lab.ClientRole, "~x25519mlkem768+x25519", "sends the shares of"},
+		{"go@1.26", lab.ClientRole, "*x25519mlkem768+~x25519", "sends the shares of"},
+		{"go@1.26", lab.ClientRole, "*x25519mlkem768+*secp256r1mlkem768", "sends the shares of"},
+		{"go@1.26", lab.ClientRole, "mlkem768", "no group MLKEM768"},
+		{"go@1.26", lab.ServerRole, "x25519mlkem768>x25519", ""},
+		{"go@1.26", lab.ServerRole, "x25519>secp256r1", "nothing else"},
+		{"go@1.26", lab.ServerRole, "*x25519", "client's to send"},
+		{"openssl@trixie", lab.ClientRole, "x25519+~x25519mlkem768", ""},
+		{"openssl@trixie", lab.ClientRole, "mlkem1024", ""},
+		{"openssl@trixie", lab.ServerRole, "x25519>x25519mlkem768+x448", ""},
+		{"openssl@trixie", lab.ClientRole, "~x25519+~secp256r1", "always sends"},
+		{"openssl@trixie", lab.ClientRole, "*x25519+*secp256r1+*secp384r1+*mlkem512+*mlkem768", "at most 4"},
+		{"openssl@trixie", lab.ClientRole, "x25519kyber768draft00", "no group X25519Kyber768Draft00"},
+		{"crafted", lab.ClientRole, "~x25519+~secp256r1", ""},
+		{"crafted", lab.ClientRole, "x25519kyber768draft00+x25519", ""},
+		{"crafted", lab.ClientRole, "0x1234", "no group 0x1234"},
+		{"crafted", lab.ServerRole, "secp256r1>x25519", ""},
+	} {
+		p, err := Lookup(r.peer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = p.Supports(r.role, lab.MustOffer(r.offer))
+		switch {
+		case r.why == "" && err != nil:
+			t.Errorf("%s as %s, %s: %v", r.peer, r.role, r.offer, err)
+		case r.why != "" && !isUnsupportedBecause(err, r.why):
+			t.Errorf("%s as %s, %s: %v, want unsupported because %q", r.peer, r.role, r.offer, err, r.why)
+		}
+	}
+}
