@@ -29,6 +29,7 @@ var arrows = map[string][]string{
 	"peers/agent":             {"docker/control"},
 	"docker":                  {"docker/control"}, // knows containers, not TLS or cells
 	"docker/control":          nil,
+	"docker/selftest":         {"docker", "docker/control", "netem", "netem/tun", "peers/agent", "lab/capture"}, // the container fabric's own tests
 	"reports":                 {"lab", "lab/wire"},
 	"fixtures":                nil,
 	"scenarios":               {"lab", "lab/wire", "lab/rig", "reports"},

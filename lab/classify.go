@@ -175,9 +175,12 @@ func (j *judge) downgrade() bool {
 		"both ends are set up for %s; the server took the client's %s share instead of asking for %s with a HelloRetryRequest", pq, j.v.Group, pq)
 }
 
+// rewritten reports whether the server received another first hello than the
+// client sent. A hello that is incomplete on either side has no digest and
+// proves nothing.
 func (j *judge) rewritten() bool {
 	a, b := j.o.Wire.ClientHellos, j.o.Wire.AtServer
-	return len(a) > 0 && len(b) > 0 && a[0].SHA256 != b[0].SHA256
+	return len(a) > 0 && len(b) > 0 && a[0].SHA256 != "" && b[0].SHA256 != "" && a[0].SHA256 != b[0].SHA256
 }
 
 // surprise: it completed, and not in a way the rules allow.
