@@ -133,23 +133,25 @@ func TestWhomAndWhat(t *testing.T) {
 func TestManyAtOnce(t *testing.T) {
 	for _, id := range inProcessIDs {
 		running := serve(t, id, Request{})
+		local, err := InProcess(id)
+		if err != nil {
+			t.Fatal(err)
+		}
 		var wg sync.WaitGroup
-		dialled := make(chan string, 50)
+		want := map[string]bool{}
 		for range 50 {
+			conn, err := net.Dial("tcp", running.addr.String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			want[conn.LocalAddr().String()] = true
 			wg.Go(func() {
-				c, end, _ := dial(t, id, running.addr, Request{})
-				if !end.Data {
+				if end, _ := local.Dial(t.Context(), conn, Request{CA: testAuthority().PEM()}); !end.Data {
 					t.Errorf("%s: %+v", id, end)
 				}
-				dialled <- c.LocalAddr().String()
 			})
 		}
 		wg.Wait()
-		close(dialled)
-		want := map[string]bool{}
-		for addr := range dialled {
-			want[addr] = true
-		}
 		for range 50 {
 			r := <-running.reports
 			if !want[r.remote.String()] || !r.end.Data || len(r.keylog) == 0 {
