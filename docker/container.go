@@ -247,6 +247,21 @@ func (c *Container) Why() string {
 	return fmt.Sprintf("container %s ended: %s", c.Name, how)
 }
 
+// Explain adds to the error of a lost control connection how the container
+// ended. The connection goes first, so the end gets two seconds to be noticed.
+// Any other error, and one of a container that lives on, stays as it is.
+func (c *Container) Explain(err error) error {
+	if !errors.Is(err, control.ErrGone) {
+		return err
+	}
+	select {
+	case <-c.ended:
+		return fmt.Errorf("%w (%s)", err, c.Why())
+	case <-time.After(2 * time.Second):
+		return err
+	}
+}
+
 // locate finds out the addresses of a container that runs.
 func (c *Container) locate(ctx context.Context, n *Network) error {
 	got, err := c.d.cli.ContainerInspect(ctx, c.ID, client.ContainerInspectOptions{})

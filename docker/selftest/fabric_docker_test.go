@@ -26,6 +26,7 @@ import (
 	"time"
 
 	"hybridlab/docker"
+	"hybridlab/docker/control"
 	"hybridlab/netem"
 	"hybridlab/netem/tun"
 	"hybridlab/peers/agent"
@@ -372,13 +373,10 @@ func TestPeerKilled(t *testing.T) {
 	if err := f.cs[1].Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := <-running; err == nil || !strings.Contains(err.Error(), "control connection lost") {
+	if err := f.cs[1].Explain(<-running); !errors.Is(err, control.ErrGone) || !strings.Contains(err.Error(), "container client ended: killed") {
 		t.Errorf("the running command: %v", err)
 	}
 	<-f.client.Gone()
-	if why := f.cs[1].Why(); !strings.Contains(why, "container client ended: killed") {
-		t.Errorf("why: %s", why)
-	}
 	if _, err := f.server.Run(t.Context(), agent.Command{Argv: []string{"true"}}); err != nil {
 		t.Errorf("the other peer: %v", err)
 	}
@@ -402,12 +400,19 @@ func TestContainerThatEndsAtOnceSaysWhy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := daemon.Start(t.Context(), docker.Spec{Name: "mortal", Image: image.Ref, Network: n, Binary: executable, Args: []string{"die"}})
-	if err == nil { // it may have lived long enough to be seen
-		err = errors.New(c.Why())
-	}
-	if text := err.Error(); !strings.Contains(text, "exit code 7") || !strings.Contains(text, "dying as told") {
-		t.Errorf("error: %v", err)
+	for arg, words := range map[string][]string{
+		"die":  {"exit code 7", "dying as told"},
+		"path": {"exit code 1", "/dev/net/tun", "modprobe tun"}, // it is not started as a router, and has no TUN device
+	} {
+		c, err := daemon.Start(t.Context(), docker.Spec{Name: "mortal-" + arg, Image: image.Ref, Network: n, Binary: executable, Args: []string{arg}})
+		if err == nil { // it may have lived long enough to be seen
+			err = errors.New(c.Why())
+		}
+		for _, w := range words {
+			if !strings.Contains(err.Error(), w) {
+				t.Errorf("%s: %v; want %q", arg, err, w)
+			}
+		}
 	}
 }
 

@@ -292,6 +292,10 @@ func TestStartOfAServerThatEnds(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "ended before it was ready") || !strings.Contains(err.Error(), "cannot bind") {
 			t.Errorf("Ready %q: %v", ready, err)
 		}
+		var ended *EndedError
+		if !errors.As(err, &ended) || ended.Result.Exit != 1 || string(ended.Result.Stderr) != "cannot bind\n" {
+			t.Errorf("Ready %q: the result is not there: %+v", ready, ended)
+		}
 	}
 	if _, err := c.Start(t.Context(), Command{Argv: []string{"true"}, Ready: "tcp:x"}); err == nil || !strings.Contains(err.Error(), "tcp:PORT") {
 		t.Errorf("bad Ready: %v", err)

@@ -19,10 +19,11 @@ type Client struct {
 	last atomic.Uint64
 }
 
-// EndedError is how a server ended that was started and did not become ready.
+// EndedError is the error of a server that was started and did not become
+// ready: it ended by itself, or was killed for being late.
 type EndedError struct {
-	Why    string
-	Result Result
+	Why    string // in words, with the end of what it said
+	Result Result // how it ended
 }
 
 func (e *EndedError) Error() string { return e.Why }
@@ -49,9 +50,9 @@ func (c *Client) Run(ctx context.Context, cmd Command) (Result, error) {
 	return *res, nil
 }
 
-// Start starts a server and returns when it is ready, as cmd.Ready says. The
-// error of a server that ends instead, or is not ready within 10 s, has its
-// last words. The server has to be ended by Stop, or waited for by Wait.
+// Start starts a server and returns when it is ready, as cmd.Ready says. For
+// a server that ends instead, or is not ready within 10 s, the error is an
+// *EndedError. The server has to be ended by Stop.
 func (c *Client) Start(ctx context.Context, cmd Command) (id string, err error) {
 	id = c.newID()
 	early := new(startReply)
