@@ -118,22 +118,21 @@ func (r Rules) pick(common []ListedGroup, shares []wire.Group) Result {
 	if len(common) == 0 {
 		return Result{Outcome: Refused, Alert: r.NoMatch}
 	}
-	rank := func(l ListedGroup) (class, share int) {
+	rank := func(l ListedGroup) (key [3]int) {
+		if r.Pick != PickPostQuantum {
+			key[0] = l.Tier
+		}
+		if r.Pick != PickTier && !l.Group.PostQuantum() {
+			key[1] = 1
+		}
 		if !slices.Contains(shares, l.Group) {
-			share = 1
+			key[2] = 1
 		}
-		if r.Pick == PickPostQuantum && !l.Group.PostQuantum() {
-			class = 1
-		}
-		if r.Pick == PickTier {
-			class = l.Tier
-		}
-		return class, share
+		return key
 	}
 	best := slices.MinFunc(common, func(a, b ListedGroup) int {
-		ac, as := rank(a)
-		bc, bs := rank(b)
-		return cmp.Or(cmp.Compare(ac, bc), cmp.Compare(as, bs))
+		ka, kb := rank(a), rank(b)
+		return slices.Compare(ka[:], kb[:])
 	})
 	return Result{Outcome: kindOf(best.Group), Group: best.Group, HRR: !slices.Contains(shares, best.Group)}
 }

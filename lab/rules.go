@@ -45,4 +45,8 @@ const (
 	// PickTier: the best tier with a common group wins; inside it a group
 	// whose share came beats a better one that needs a HelloRetryRequest.
 	PickTier PickRule = "tier-then-share"
+	// PickTierPostQuantum: the best tier with a common group wins; inside it a
+	// post-quantum group, even where it costs a HelloRetryRequest; after that a
+	// group whose share came; after that order.
+	PickTierPostQuantum PickRule = "tier-then-post-quantum"
 )
