@@ -19,7 +19,7 @@ var table = []Peer{
 		Rules: lab.Rules{
 			Default: craftedDefault,
 			Shares:  lab.ShareFirst,
-			Pick:    lab.PickTier,
+			Pick:    lab.PickTierPostQuantum,
 			NoMatch: "handshake_failure",
 		},
 		driver: contract{argv: []string{Binary, "peer", "crafted"}}, local: craftedStack{},

@@ -42,8 +42,8 @@ type Config struct {
 	Shares []wire.Group
 	// Tiers rank the groups of a server: Tiers[i] belongs to Groups[i], 0 is
 	// best. The best tier with a common group wins, even at the price of a
-	// HelloRetryRequest; inside it a group whose share came wins, then order.
-	// Nil: all groups are in one tier.
+	// HelloRetryRequest; inside it a post-quantum group at the same price, then
+	// a group whose share came, then order. Nil: all groups are in one tier.
 	Tiers []int
 
 	ServerName string         // client: sent as SNI, and what the certificate must be for

@@ -242,15 +242,17 @@ func TestServerAgainstCryptoTLS(t *testing.T) {
 	}
 	forced := serverConfig(wire.X25519MLKEM768)
 	forced.Shape.Retry = true
-	strict := serverConfig(wire.SecP256r1MLKEM768, wire.X25519)
-	strict.Tiers = []int{0, 1}
+	strict := serverConfig(wire.SecP256r1, wire.X25519, wire.X25519MLKEM768)
+	strict.Tiers = []int{0, 1, 2}
 	cut := serverConfig(wire.SecP384r1MLKEM1024)
 	cut.Shape = Shape{Records: []int{1, 1000}, Segments: []int{3, 1460}}
 	rows := []row{
 		{"cookie alone", []wire.Group{wire.X25519MLKEM768}, forced, wire.X25519MLKEM768, true},
-		{"better tier costs a retry", []wire.Group{wire.SecP256r1MLKEM768, wire.X25519, wire.X25519MLKEM768}, strict, wire.SecP256r1MLKEM768, true},
-		{"same tier takes the share", []wire.Group{wire.SecP256r1MLKEM768, wire.X25519, wire.X25519MLKEM768},
-			serverConfig(wire.SecP256r1MLKEM768, wire.X25519), wire.X25519, false},
+		{"better tier costs a retry", []wire.Group{wire.X25519MLKEM768, wire.X25519, wire.SecP256r1}, strict, wire.SecP256r1, true},
+		{"post-quantum costs a retry", []wire.Group{wire.SecP256r1MLKEM768, wire.X25519, wire.X25519MLKEM768},
+			serverConfig(wire.X25519, wire.SecP256r1MLKEM768), wire.SecP256r1MLKEM768, true},
+		{"among classical groups the share wins", []wire.Group{wire.X25519MLKEM768, wire.X25519, wire.SecP256r1},
+			serverConfig(wire.SecP256r1, wire.X25519), wire.X25519, false},
 		{"cut", []wire.Group{wire.SecP384r1MLKEM1024}, cut, wire.SecP384r1MLKEM1024, false},
 	}
 	for _, g := range sharedGroups {

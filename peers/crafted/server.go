@@ -1,7 +1,6 @@
 package crafted
 
 import (
-	"cmp"
 	"crypto/rand"
 	"slices"
 
@@ -95,12 +94,13 @@ func pickSuite(h *clientHello) (suite, error) {
 	return suite{}, alertf(alertHandshakeFailure, "no cipher suite in common: client offers %04x", h.suites)
 }
 
-// pick chooses the group: best tier first, inside it a share that came, then
-// the server's order.
+// pick chooses the group: best tier first, inside it post-quantum even where
+// that needs a HelloRetryRequest (draft-ietf-tls-key-share-prediction section 4
+// says why), then a share that came, then the server's order.
 func (cfg Config) pick(h *clientHello) (wire.Group, error) {
 	type candidate struct {
-		group       wire.Group
-		tier, retry int
+		group wire.Group
+		rank  [3]int // tier, classical, without a share
 	}
 	var common []candidate
 	for i, g := range cfg.Groups {
@@ -109,19 +109,20 @@ func (cfg Config) pick(h *clientHello) (wire.Group, error) {
 		}
 		k := candidate{group: g}
 		if i < len(cfg.Tiers) {
-			k.tier = cfg.Tiers[i]
+			k.rank[0] = cfg.Tiers[i]
+		}
+		if !g.PostQuantum() {
+			k.rank[1] = 1
 		}
 		if _, ok := h.share(g); !ok {
-			k.retry = 1
+			k.rank[2] = 1
 		}
 		common = append(common, k)
 	}
 	if len(common) == 0 {
 		return 0, alertf(alertHandshakeFailure, "no group in common: client offers %v, server takes %v", h.groups, cfg.Groups)
 	}
-	return slices.MinFunc(common, func(a, b candidate) int {
-		return cmp.Or(cmp.Compare(a.tier, b.tier), cmp.Compare(a.retry, b.retry))
-	}).group, nil
+	return slices.MinFunc(common, func(a, b candidate) int { return slices.Compare(a.rank[:], b.rank[:]) }).group, nil
 }
 
 // sendRetry sends a HelloRetryRequest: for the group, or for a cookie alone
