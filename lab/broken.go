@@ -112,18 +112,14 @@ func (j *judge) dropped() (Cause, string, bool) {
 		{CauseFragmentsDropped, []string{"fragment-dropped"}, "IP fragments, which this link does not pass"},
 		{CausePacketLoss, []string{"loss", "loss-burst", "loss-nth", "queue-full"}, "lost on the link"},
 	} {
-		var hit []Drop
-		for _, d := range j.o.Path.Drops {
-			if slices.Contains(k.reasons, d.Reason) {
-				hit = append(hit, d)
-			}
-		}
-		if len(hit) > 0 {
-			return k.cause, fmt.Sprintf("%d packets %s were dropped as %s (first: packet %d, %d bytes)", len(hit), hit[0].Dir, k.what, hit[0].Packet, hit[0].Bytes), true
+		i := slices.IndexFunc(j.o.Path.Drops, func(d Drop) bool { return slices.Contains(k.reasons, d.Reason) })
+		if i >= 0 { // how often it was tried depends on the deadline: the first drop says it
+			d := j.o.Path.Drops[i]
+			return k.cause, fmt.Sprintf("packets %s were dropped as %s (first: packet %d, %d bytes)", d.Dir, k.what, d.Packet, d.Bytes), true
 		}
 	}
 	if j.o.Path.Corrupted > 0 {
-		return CauseCorruption, fmt.Sprintf("the link changed bytes in %d packets", j.o.Path.Corrupted), true
+		return CauseCorruption, "the link changed bytes of packets", true
 	}
 	return "", "", false
 }

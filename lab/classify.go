@@ -209,11 +209,11 @@ func (j *judge) surprise() bool {
 	return j.decide(Failure, CauseUnexpectedSuccess, blameServer, "completed with %s; the rules say %s", j.v.Group, expected)
 }
 
-// slow makes a claim only where the engine was on time, and allows for every
-// drop a retransmission timeout.
+// slow makes a claim only where the engine was on time and the link dropped
+// and damaged nothing: recovery costs a timeout of a second or more.
 func (j *judge) slow() bool {
 	p, ms := j.o.Path, j.o.Wire.HandshakeMS
-	if !j.completed() || p.Late || p.BudgetMS == 0 || ms <= float64(p.BudgetMS) || p.Dropped > 0 {
+	if !j.completed() || p.Late || p.BudgetMS == 0 || ms <= float64(p.BudgetMS) || p.Dropped > 0 || p.Corrupted > 0 {
 		return false
 	}
 	return j.decide(Slow, CauseTooSlow, j.slowBlame(), "the handshake took %.0f ms; the link explains %d ms, and it dropped nothing", ms, p.BudgetMS)

@@ -100,6 +100,18 @@ func serialise(s netem.Shape) time.Duration {
 	return time.Duration(flightBytes * 8 * int64(time.Second) / int64(s.Rate))
 }
 
-// patience is how long an attempt may take before the lab stops it: long
-// enough for several retransmissions where the link loses packets.
-func patience(l netem.Link) time.Duration { return 4*time.Second + 2*budget(l) }
+// patience is how long an attempt may take before the lab stops it. Where
+// the link loses packets by chance it covers four retransmissions of a SYN
+// (at 1, 3, 7 and 15 s); elsewhere five of a segment, enough to see that the
+// same one is lost each time.
+func patience(l netem.Link) time.Duration {
+	if chancy(l.Up) || chancy(l.Down) {
+		return 17*time.Second + 2*budget(l)
+	}
+	return 3*time.Second + 2*budget(l)
+}
+
+// chancy reports whether the shape loses or damages packets by chance.
+func chancy(s netem.Shape) bool {
+	return s.Loss.Rate > 0 || s.Loss.Burst.Enter > 0 || s.Corrupt.Rate > 0
+}
