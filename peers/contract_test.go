@@ -169,7 +169,7 @@ func TestExitCodes(t *testing.T) {
 		{"unknown code point", map[string]string{envGroups: "0x1234,x25519"}, nil, exitUnsupported, "0x1234"},
 		{"group of another stack", map[string]string{envGroups: "MLKEM768"}, nil, exitUnsupported, "MLKEM768"},
 		{"the same, crafted", map[string]string{envGroups: "MLKEM768"}, []string{"crafted"}, exitFailed, "connection refused"},
-		{"withheld share", map[string]string{envGroups: "X25519MLKEM768,x25519", envShares: "x25519"}, nil, exitUnsupported, "sends the shares"},
+		{"withheld share", map[string]string{envGroups: "X25519MLKEM768,x25519", envShares: "x25519"}, nil, exitUnsupported, "chooses its key shares"},
 		{"withheld share, crafted", map[string]string{envGroups: "X25519MLKEM768,x25519", envShares: "x25519"}, []string{"crafted"}, exitFailed, "connection refused"},
 		{"share of an unlisted group", map[string]string{envGroups: "x25519", envShares: "secp256r1"}, nil, exitUsage, envShares},
 		{"group twice", map[string]string{envGroups: "x25519,x25519"}, nil, exitUsage, "twice"},

@@ -41,30 +41,30 @@ type goStack struct{}
 // kind do not exist.
 func expressGo(role lab.Role, o lab.Offer) error {
 	groups := o.Groups()
-	if !slices.IsSortedFunc(groups, func(a, b wire.Group) int { return slices.Index(goOrder, a) - slices.Index(goOrder, b) }) {
-		return unsupported("crypto/tls has an order of its own and cannot offer %s in another: %v", o, goOrder)
+	sorted := slices.SortedFunc(slices.Values(groups), inGoOrder)
+	if role == lab.ClientRole && o.Explicit() && !slices.Equal(o.Sent(), goShares(sorted)) {
+		return unsupported("a crypto/tls client chooses its key shares itself: its first group's, and of a hybrid the classical half's")
 	}
-	if role == lab.ClientRole && o.Explicit() {
-		return expressGoShares(o, groups)
+	if !slices.Equal(groups, sorted) {
+		return unsupported("crypto/tls has an order of its own: %v", goOrder)
 	}
 	for i := 1; role == lab.ServerRole && i < len(o.Listed); i++ {
 		a, b := o.Listed[i-1], o.Listed[i]
 		if a.Tier != b.Tier && a.Group.PostQuantum() == b.Group.PostQuantum() {
-			return unsupported("a crypto/tls server ranks post-quantum above classical and nothing else: not %s above %s", a.Group, b.Group)
+			return unsupported("a crypto/tls server ranks post-quantum above classical and has no other tiers")
 		}
 	}
 	return nil
 }
 
-func expressGoShares(o lab.Offer, groups []wire.Group) error {
-	sends := []wire.Group{groups[0]}
+func inGoOrder(a, b wire.Group) int { return slices.Index(goOrder, a) - slices.Index(goOrder, b) }
+
+// goShares are the shares a client sends whose groups are in goOrder.
+func goShares(groups []wire.Group) []wire.Group {
 	if half, ok := goClassical[groups[0]]; ok && slices.Contains(groups, half) {
-		sends = append(sends, half)
+		return []wire.Group{groups[0], half}
 	}
-	if !slices.Equal(o.Sent(), sends) {
-		return unsupported("a crypto/tls client with %v sends the shares of %v, not of %v", groups, sends, o.Sent())
-	}
-	return nil
+	return groups[:1]
 }
 
 func curvePreferences(o lab.Offer) []tls.CurveID {
