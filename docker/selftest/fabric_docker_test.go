@@ -328,6 +328,13 @@ func TestPeersReachNothingElse(t *testing.T) {
 	}
 }
 
+func TestInfo(t *testing.T) {
+	info, err := shared.client.Info(t.Context())
+	if err != nil || !strings.HasPrefix(info.Image, "OpenSSL 3.5.") || !strings.Contains(info.Image, "libssl3") || info.Kernel == "" {
+		t.Errorf("%+v, %v", info, err)
+	}
+}
+
 func TestHostilePeerIsContained(t *testing.T) {
 	for name, script := range map[string]string{
 		"floods its output":  "head -c 1073741824 /dev/zero",
