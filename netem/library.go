@@ -60,7 +60,7 @@ type linkEntry struct {
 }
 
 // maxLinksFile bounds a file of links, in bytes.
-const maxLinksFile = 1 << 20
+const maxLinksFile = 256 << 10
 
 // LoadLinks reads links from YAML; see links.yaml for the form. name is the
 // file's name for error messages, which give the line and the valid choices.

@@ -65,7 +65,7 @@ func tlsConfigs(t testing.TB) (server, client *tls.Config) {
 	roots := x509.NewCertPool()
 	roots.AddCert(cert)
 	groups := []tls.CurveID{tls.X25519MLKEM768}
-	server = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}, CurvePreferences: groups, SessionTicketsDisabled: true}
+	server = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}, CurvePreferences: groups, SessionTicketsDisabled: true, NextProtos: []string{"http/1.1"}}
 	client = &tls.Config{RootCAs: roots, ServerName: "hybridlab.test", CurvePreferences: groups}
 	return server, client
 }
@@ -93,14 +93,17 @@ func serve(ln net.Listener, config *tls.Config) {
 // run opens a cell, makes one handshake with data both ways through it, and
 // closes it.
 func (l *lab) run(ctx context.Context, slot uint16, name string, link netem.Link) (netem.Trace, error) {
-	v6 := link.V6()
-	err := l.Open(netem.Path{Slot: slot, Name: name, Seed: 1, Link: link, Client: l.ClientAddr(v6), Server: l.ServerAddr(v6)})
-	if err != nil {
+	if err := l.Open(l.path(slot, name, link)); err != nil {
 		return netem.Trace{}, err
 	}
-	err = l.handshake(ctx, netip.AddrPortFrom(netem.TargetAddr(slot, v6), 443))
+	err := l.handshake(ctx, netip.AddrPortFrom(netem.TargetAddr(slot, link.V6()), 443))
 	trace, closeErr := l.Close(slot)
 	return trace, errors.Join(err, closeErr)
+}
+
+func (l *lab) path(slot uint16, name string, link netem.Link) netem.Path {
+	v6 := link.V6()
+	return netem.Path{Slot: slot, Name: name, Seed: 1, Link: link, Client: l.ClientAddr(v6), Server: l.ServerAddr(v6)}
 }
 
 func (l *lab) handshake(ctx context.Context, to netip.AddrPort) error {
@@ -148,35 +151,4 @@ func within(t testing.TB, d time.Duration) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), d)
 	t.Cleanup(cancel)
 	return ctx
-}
-
-// TestEveryLink makes a handshake over every link of the library that lets
-// one through; the others are in TestBlackHole.
-func TestEveryLink(t *testing.T) {
-	l := start(t)
-	for i, k := range netem.Links() {
-		if blackHole[k.Name] {
-			continue
-		}
-		t.Run(k.Name, func(t *testing.T) {
-			trace, err := l.run(within(t, 20*time.Second), uint16(i+1), t.Name(), k)
-			if err != nil {
-				t.Error(err)
-			}
-			if trace.Uncounted != 0 {
-				t.Errorf("uncounted packets: %d", trace.Uncounted)
-			}
-			t.Logf("%d packets, %d dropped, %d ICMP, late %s", trace.Received, trace.Dropped, trace.ICMP, trace.MaxLate)
-			if testing.Verbose() {
-				for _, p := range trace.Packets {
-					t.Log(p.At, p.Side, p.Dir, len(p.Data), p.Drop, p.Note)
-				}
-			}
-		})
-	}
-}
-
-var blackHole = map[string]bool{
-	"mtu1280-icmp-eaten": true, "mtu1280-v6-icmp-eaten": true, "mtu1280-up": true, "gre1476": true,
-	"frag-drop": true, "frag-drop-v6": true, "corrupt-unseen": true,
 }

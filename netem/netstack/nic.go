@@ -2,8 +2,10 @@ package netstack
 
 import (
 	"sync"
+	"time"
 
 	"gvisor.dev/gvisor/pkg/buffer"
+	"gvisor.dev/gvisor/pkg/log"
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
@@ -106,6 +108,14 @@ func (n *nic) deliver(pkt []byte) {
 		d.DeliverNetworkPacket(ipv4.ProtocolNumber, p)
 	}
 }
+
+// The stack's log is about single packets and goes to standard error, where
+// a run of thousands of cells has its progress; the trace says more.
+func init() { log.SetTarget(discard{}) }
+
+type discard struct{}
+
+func (discard) Emit(int, log.Level, time.Time, string, ...any) {}
 
 // frames are buffers for packets on their way into the engine, which copies.
 var frames = sync.Pool{New: func() any { b := make([]byte, 0, MTU); return &b }}
