@@ -22,7 +22,7 @@ var arrows = map[string][]string{
 	"lab":                     {"lab/wire", "lab/capture"},                // vocabulary and pipeline
 	"lab/capture/capturetest": {"lab/capture"},                            // makes packets for tests; see testOnly
 	"netem":                   {"lab/capture"},                            // the engine records packets
-	"netem/netstack":          {"netem"},                                  // feeds the engine
+	"netem/netstack":          {"netem", "lab/capture"},                   // feeds the engine
 	"netem/tun":               {"netem", "docker/control", "lab/capture"}, // feeds the engine, driven from outside
 	"peers":                   {"lab", "lab/wire", "peers/agent", "peers/crafted"},
 	"peers/crafted":           {"lab/wire"}, // our own TLS speaks the same code points; the judge does not import it

@@ -6,31 +6,48 @@ import (
 	"strings"
 
 	"hybridlab/lab"
+	"hybridlab/lab/rig"
 )
 
 // Level says how much is run.
 type Level struct {
 	About  string
+	Peers  map[rig.Kind][]lab.PeerID
 	Groups []string
-	Links  []string
+	Links  []string // nil: all
+}
+
+// core are two stacks of each fabric: with them every way of choosing a
+// group is met. The crafted peer stands in where no stock stack can run.
+var core = map[rig.Kind][]lab.PeerID{
+	rig.Embedded:   {"crafted", "go@1.26"},
+	rig.Containers: {"go@1.26", "openssl@trixie"},
+}
+
+// named are the stacks that people's traffic mostly meets.
+var named = map[rig.Kind][]lab.PeerID{
+	rig.Embedded:   core[rig.Embedded],
+	rig.Containers: {"crafted", "go@1.26", "openssl@trixie", "boringssl@trixie", "nginx@trixie", "haproxy@trixie"},
 }
 
 // Levels of thoroughness.
 var Levels = map[string]Level{
 	"smoke": {
 		About:  "a few dozen cells that every change must pass",
+		Peers:  core,
 		Groups: []string{"x25519", "x25519mlkem768"},
 		Links:  []string{"clean", "mtu1280", "mtu1280-icmp-eaten"},
 	},
 	"quick": {
 		About:  "the three hybrids and their classical halves over the links that matter most",
+		Peers:  core,
 		Groups: Groups[:6],
 		Links:  []string{"clean", "clean-v6", "mtu1280", "mtu1280-icmp-eaten", "mss536", "frag-drop", "loss1", "rtt100"},
 	},
 	"full": {
 		About:  "every group over every link of the library",
+		Peers:  named,
 		Groups: Groups,
-		Links:  nil, // all
 	},
 }
 
@@ -62,9 +79,4 @@ func levelNames() []string {
 	}
 	slices.Sort(names)
 	return names
-}
-
-// Matrix is the product of the axes.
-func Matrix(clients, servers []lab.PeerID, groups, links []string) lab.Matrix {
-	return lab.Matrix{Clients: clients, Servers: servers, Cases: Cases(groups), Links: links}
 }

@@ -12,9 +12,9 @@ import (
 
 // Axes choose cells, for both front ends. Lists may hold "*".
 type Axes struct {
-	Fabric           string // embedded, containers or auto
-	Clients, Servers []string
-	Groups, Links    []string // empty: the level's
+	Fabric           string   // embedded, containers or auto
+	Clients, Servers []string // empty: the level's, as all lists
+	Groups, Links    []string
 	LinkFile         string   // YAML with links of the user's own; empty: none
 	Cells            []string // exactly these cell ids; the lists above are then ignored
 	Level            string
@@ -114,22 +114,45 @@ func (a Axes) matrix(s Selection) (lab.Matrix, error) {
 	if err != nil {
 		return lab.Matrix{}, err
 	}
-	groups, links := level.Groups, level.Links
-	if len(a.Groups) > 0 && !slices.Contains(a.Groups, "*") {
-		if groups, err = Slugs(a.Groups); err != nil {
-			return lab.Matrix{}, err
-		}
-	} else if len(a.Groups) > 0 {
-		groups = Groups
+	groups, err := Slugs(list(a.Groups, level.Groups, Groups))
+	if err != nil {
+		return lab.Matrix{}, err
 	}
-	if len(a.Links) > 0 {
-		links = a.Links
+	m := lab.Matrix{
+		Clients: peers(s.Fabric, lab.ClientRole, a.Clients, level),
+		Servers: peers(s.Fabric, lab.ServerRole, a.Servers, level),
+		Cases:   Cases(groups),
+		Links:   list(a.Links, level.Links, s.Links.Names()),
 	}
-	if len(links) == 0 || slices.Contains(links, "*") {
-		links = s.Links.Names()
-	}
-	m := Matrix(s.Fabric.Peers(a.Clients, lab.ClientRole), s.Fabric.Peers(a.Servers, lab.ServerRole), groups, links)
 	return m, a.check(s, m)
+}
+
+// list is what the user named; the level's where nothing was named; all of
+// them for "*", and where the level has no list.
+func list[T ~string](named []string, level, all []T) []T {
+	switch {
+	case len(named) == 0 && level != nil:
+		return level
+	case len(named) == 0 || slices.Contains(named, "*"):
+		return all
+	}
+	var out []T
+	for _, n := range named {
+		out = append(out, T(n))
+	}
+	return out
+}
+
+// peers lists the peers for one end: of the level's and of "*" only those
+// that have the role, of the user's own words all, for check to judge.
+func peers(fabric rig.Kind, role lab.Role, named []string, level Level) []lab.PeerID {
+	var can []lab.PeerID
+	for _, id := range level.Peers[fabric] {
+		if fabric.Check(id, role) == nil {
+			can = append(can, id)
+		}
+	}
+	return list(named, can, fabric.Peers(role))
 }
 
 // check refuses names that nothing answers to.

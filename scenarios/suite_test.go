@@ -32,8 +32,8 @@ var (
 		flag.String("fabric", "embedded", "embedded, containers or auto"),
 		flag.String("level", "smoke", LevelsHelp()),
 		flag.String("links", "", "comma separated; empty: the level's"),
-		flag.String("clients", "*", "comma separated"),
-		flag.String("servers", "*", "comma separated"),
+		flag.String("clients", "", "comma separated; empty: the level's"),
+		flag.String("servers", "", "comma separated; empty: the level's"),
 		flag.String("groups", "", "comma separated; empty: the level's"),
 		flag.String("out", "", "run directory to create; empty: a temporary one"),
 		flag.Uint64("seed", 1, "seed of everything random"),
@@ -53,7 +53,7 @@ func TestMain(m *testing.M) {
 // TestScenarios builds the tree before anything runs: the plan is pure, so
 // every parallel process builds the same one.
 func TestScenarios(t *testing.T) {
-	a := Axes{Fabric: *flags.fabric, Level: *flags.level, Links: list(*flags.links), Clients: list(*flags.clients), Servers: list(*flags.servers), Groups: list(*flags.groups)}
+	a := Axes{Fabric: *flags.fabric, Level: *flags.level, Links: split(*flags.links), Clients: split(*flags.clients), Servers: split(*flags.servers), Groups: split(*flags.groups)}
 	var err error
 	if chosen, err = a.Choose(context.Background()); err != nil {
 		t.Fatal(err)
@@ -63,7 +63,7 @@ func TestScenarios(t *testing.T) {
 	RunSpecs(t, fmt.Sprintf("hybridlab, %s fabric", chosen.Fabric))
 }
 
-func list(s string) []string {
+func split(s string) []string {
 	if s == "" {
 		return nil
 	}

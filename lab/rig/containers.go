@@ -30,13 +30,14 @@ type containers struct {
 	links     Links
 	slots     *slots
 	pressure  *pressure
+	logs      string // directory for what servers printed; empty: nowhere
 	stop      context.CancelFunc
 }
 
 // openContainers builds what images are missing, starts every container
 // side by side and connects to it. On error nothing is left behind.
 func openContainers(ctx context.Context, c Config) (_ *Rig, err error) {
-	f := &containers{links: c.Links, slots: newSlots(), pressure: &pressure{}, stations: map[lab.PeerID]*station{}}
+	f := &containers{links: c.Links, logs: c.Logs, slots: newSlots(), pressure: &pressure{}, stations: map[lab.PeerID]*station{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, f.Close())
@@ -186,6 +187,7 @@ func (f *containers) Close() error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), closing)
 	defer cancel()
+	err := f.saveLogs(ctx)
 	for _, s := range f.stations {
 		if s != nil {
 			s.agent.Close()
@@ -194,9 +196,11 @@ func (f *containers) Close() error {
 	if f.path != nil {
 		f.path.End()
 	}
-	err := docker.StopAll(ctx, f.all)
+	err = errors.Join(err, docker.StopAll(ctx, f.all))
 	if f.network != nil {
-		err = errors.Join(err, f.daemon.RemoveNetwork(ctx, f.network))
+		// By label, for what was created and never started.
+		_, sweepErr := f.daemon.Sweep(ctx, docker.OfRun(f.network.Run))
+		err = errors.Join(err, sweepErr)
 	}
 	return errors.Join(err, f.daemon.Close())
 }

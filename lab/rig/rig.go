@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"runtime"
@@ -28,6 +29,9 @@ const (
 	Containers Kind = "containers" // kernel TCP, any peer
 )
 
+// ErrNoDocker says that containers were asked for and cannot be had.
+var ErrNoDocker = errors.New("use containers")
+
 // ChooseFabric turns the user's wish into a fabric and says why. "auto" is
 // containers where a Docker daemon answers.
 func ChooseFabric(ctx context.Context, want string) (Kind, string, error) {
@@ -36,7 +40,7 @@ func ChooseFabric(ctx context.Context, want string) (Kind, string, error) {
 		return Embedded, "as asked", nil
 	case Containers:
 		if err := docker.Available(ctx); err != nil {
-			return "", "", fmt.Errorf("use containers: %w; or use --fabric embedded", err)
+			return "", "", fmt.Errorf("%w: %w; or use --fabric embedded", ErrNoDocker, err)
 		}
 		return Containers, "as asked", nil
 	case "auto":
@@ -80,22 +84,8 @@ func (ls Links) Waiting(name string) time.Duration {
 	return budget(l) - slack
 }
 
-// Peers expands "*" to every peer that has the role in this fabric.
-func (k Kind) Peers(names []string, role lab.Role) []lab.PeerID {
-	var out []lab.PeerID
-	for _, n := range names {
-		if n == "*" {
-			out = append(out, k.all(role)...)
-			continue
-		}
-		out = append(out, lab.PeerID(n))
-	}
-	slices.Sort(out)
-	return slices.Compact(out)
-}
-
-// all lists the peers that have the role in this fabric.
-func (k Kind) all(role lab.Role) []lab.PeerID {
+// Peers lists the peers that have the role in this fabric.
+func (k Kind) Peers(role lab.Role) []lab.PeerID {
 	var out []lab.PeerID
 	for _, p := range peers.Table() {
 		if p.Plays(role) && k.runs(p.ID) {
@@ -119,9 +109,9 @@ func (k Kind) Check(id lab.PeerID, role lab.Role) error {
 	case err != nil:
 		return err
 	case !p.Plays(role):
-		return fmt.Errorf("use %s as %s: it has no such role; want one of %s", id, role, join(k.all(role)))
+		return fmt.Errorf("use %s as %s: it has no such role; want one of %s", id, role, join(k.Peers(role)))
 	case !k.runs(id):
-		return fmt.Errorf("use %s in the embedded fabric: it runs in containers only; want one of %s", id, join(k.all(role)))
+		return fmt.Errorf("use %s in the embedded fabric: it runs in containers only; want one of %s", id, join(k.Peers(role)))
 	}
 	return nil
 }
@@ -233,7 +223,7 @@ func Probe(ctx context.Context, kind Kind, w io.Writer) ([]lab.PeerInfo, error) 
 	if err != nil {
 		return nil, err
 	}
-	ids := slices.Compact(slices.Sorted(slices.Values(slices.Concat(kind.all(lab.ClientRole), kind.all(lab.ServerRole)))))
+	ids := slices.Compact(slices.Sorted(slices.Values(slices.Concat(kind.Peers(lab.ClientRole), kind.Peers(lab.ServerRole)))))
 	r, err := Open(ctx, Config{Kind: kind, Run: NewRunID(), Links: links, Peers: ids, ProbeAll: true, Progress: w})
 	if err != nil {
 		return nil, err

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/term"
 
 	"hybridlab/lab"
+	"hybridlab/lab/rig"
 	"hybridlab/reports"
 	"hybridlab/scenarios"
 )
@@ -55,13 +56,16 @@ func (f *runFlags) run(cmd *cobra.Command) error {
 		return errors.New("read flags: --attempts must be at least 1 and --parallel not negative")
 	}
 	s, err := f.Choose(ctx)
+	if errors.Is(err, rig.ErrNoDocker) {
+		return broken(err)
+	}
 	if err != nil {
 		return err
 	}
 	if f.parallel == 0 {
 		f.parallel = s.InFlight()
 	}
-	f.Command, f.Progress = commandLine(os.Args[1:]), w
+	f.Command, f.Progress = again(os.Args[1:]), w
 	fmt.Fprintf(w, "%s fabric (%s): %d cells, %d combinations excluded\n", s.Fabric, s.FabricWhy, len(s.Plan.Cells), len(s.Plan.Excluded))
 	ss, err := scenarios.Start(ctx, s, f.Options)
 	if err != nil {
@@ -128,10 +132,16 @@ func isTerminal(w any) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// commandLine quotes arguments so that a shell reads them back.
-func commandLine(args []string) string {
+// again is the command line that makes the same run once more, quoted for a
+// shell. The run directory is left out: the next run needs another.
+func again(args []string) string {
 	out := []string{"hybridlab"}
+	skip := false
 	for _, a := range args {
+		if skip || a == "--out" || strings.HasPrefix(a, "--out=") {
+			skip = a == "--out"
+			continue
+		}
 		if strings.ContainsAny(a, " *?~>|&;()<$`\"'\\") {
 			a = "'" + strings.ReplaceAll(a, "'", `'\''`) + "'"
 		}
