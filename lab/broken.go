@@ -112,16 +112,41 @@ func (j *judge) dropped() (Cause, string, bool) {
 		{CauseFragmentsDropped, []string{"fragment-dropped"}, "IP fragments, which this link does not pass"},
 		{CausePacketLoss, []string{"loss", "loss-burst", "loss-nth", "queue-full"}, "lost on the link"},
 	} {
-		i := slices.IndexFunc(j.o.Path.Drops, func(d Drop) bool { return slices.Contains(k.reasons, d.Reason) })
-		if i >= 0 { // how often it was tried depends on the deadline: the first drop says it
-			d := j.o.Path.Drops[i]
-			return k.cause, fmt.Sprintf("packets %s were dropped as %s (first: packet %d, %d bytes)", d.Dir, k.what, d.Packet, d.Bytes), true
+		var hit []Drop
+		for _, d := range j.o.Path.Drops {
+			if slices.Contains(k.reasons, d.Reason) {
+				hit = append(hit, d)
+			}
+		}
+		if len(hit) > 0 {
+			j.proof(hit)
+			// How often it was tried, and as which packet, is a matter of time.
+			return k.cause, fmt.Sprintf("packets %s of up to %d bytes were dropped as %s", hit[0].Dir, largest(hit, hit[0].Dir), k.what), true
 		}
 	}
 	if j.o.Path.Corrupted > 0 {
 		return CauseCorruption, "the link changed bytes of packets", true
 	}
 	return "", "", false
+}
+
+// mostProof bounds the packets named as evidence.
+const mostProof = 8
+
+func (j *judge) proof(hit []Drop) {
+	for _, d := range hit[:min(len(hit), mostProof)] {
+		j.v.Evidence = append(j.v.Evidence, d.Packet)
+	}
+}
+
+func largest(drops []Drop, dir string) int {
+	most := 0
+	for _, d := range drops {
+		if d.Dir == dir {
+			most = max(most, d.Bytes)
+		}
+	}
+	return most
 }
 
 // pathBlame names who stands between the ends: the box if there is one.

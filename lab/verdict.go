@@ -113,7 +113,15 @@ type Verdict struct {
 	Remedy    string         `json:"remedy,omitempty"`
 	Control   []ControlTaken `json:"control,omitempty"`
 	Capture   string         `json:"capture,omitempty"`
+	Evidence  []int          `json:"evidence,omitempty"` // packets of the capture that prove it, from 1
 	Attempts  []Attempt      `json:"attempts"`
+}
+
+// Comparable is the verdict without what two runs of the same cell and seed
+// may measure differently: the time, and where in the capture a packet lies.
+func (v Verdict) Comparable() Verdict {
+	v.HandshakeMS, v.Evidence = 0, nil
+	return v
 }
 
 // Attempt is one run of the cell; every one is recorded.
