@@ -100,7 +100,8 @@ links:
 func TestLoadLinksErrors(t *testing.T) {
 	const head = "links:\n  - name: x\n    up:\n" // the mistake is in line 4
 	for _, c := range []struct{ yaml, want string }{
-		{head + "      dely: 20ms", `my.yaml:4: unknown key "dely" in up (did you mean "delay"?); valid keys: delay, jitter, loss, duplicate, reorder, corrupt, rate, queue, mtu, too_big, clamp_mss, fragments`},
+		{head + "      dely: 20ms", `my.yaml:4: unknown key "dely" in up (did you mean "delay"?); valid keys: ` +
+			`delay, jitter, loss, duplicate, reorder, corrupt, rate, queue, mtu, too_big, clamp_mss, fragments`},
 		{head + "      loss: {rat: 1%}", `my.yaml:4: unknown key "rat" in loss (did you mean "rate"?); valid keys: rate, burst, nth, nth_data`},
 		{head + "      delay: 20", `my.yaml:4: delay: "20" is not a time such as 20ms or 1.5s`},
 		{head + "      delay: -1ms", `my.yaml:4: link "x": up.delay: -1ms is outside 0s to 30s`},

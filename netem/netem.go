@@ -21,6 +21,21 @@
 // are kept by those who handle packets, not by those who decide about them,
 // and Trace.Uncounted is what is left when they do not add up.
 //
+// # Why packets are dropped
+//
+// The reason stands in the record of the packet's arrival (capture.Packet.Drop):
+//
+//	loss, loss-burst, loss-nth   the link's losses: by chance, in a burst, by number
+//	queue-full                   the queue before the link's rate was full
+//	mtu-icmp-sent                larger than the MTU, and the sender was told
+//	mtu-icmp-eaten               larger than the MTU, and nobody was told
+//	fragment-dropped             an IP fragment, or to be made one, where none pass
+//	cell-closed                  still on its way when the cell was closed
+//	wrong-source                 sent to the cell by neither of its ends
+//	capture-full                 the cell has filled its share of memory; only the first is on record
+//
+// What belongs to no open cell is counted by Engine.Strays.
+//
 // # Chance
 //
 // Nothing here draws from a random stream. Every decision is a keyed hash of

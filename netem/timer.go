@@ -142,8 +142,11 @@ func (t *timer) take() (time.Duration, *cell, bool) {
 func (t *timer) sleep() {
 	t.naps.Store(true)
 	left := t.left()
-	if early := left - t.margin(); early > 0 {
-		t.nap.sleep(early)
+	if left != never {
+		left -= t.margin()
+	}
+	if left > 0 {
+		t.nap.sleep(left)
 	}
 	t.naps.Store(false)
 	began := t.now()

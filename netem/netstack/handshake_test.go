@@ -24,7 +24,6 @@ import (
 type lab struct {
 	*Net
 	client *tls.Config
-	port   uint16
 }
 
 func newLab(t testing.TB, n *Net) *lab {
@@ -65,7 +64,10 @@ func tlsConfigs(t testing.TB) (server, client *tls.Config) {
 	roots := x509.NewCertPool()
 	roots.AddCert(cert)
 	groups := []tls.CurveID{tls.X25519MLKEM768}
-	server = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}, CurvePreferences: groups, SessionTicketsDisabled: true, NextProtos: []string{"http/1.1"}}
+	server = &tls.Config{
+		Certificates:     []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}},
+		CurvePreferences: groups, SessionTicketsDisabled: true, NextProtos: []string{"http/1.1"},
+	}
 	client = &tls.Config{RootCAs: roots, ServerName: "hybridlab.test", CurvePreferences: groups}
 	return server, client
 }
