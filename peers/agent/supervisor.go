@@ -67,7 +67,8 @@ func (s *supervisor) close() {
 		}
 	}
 	s.mu.Unlock()
-	s.forks.Lock() // from here on launch refuses, and what it launched is counted
+	//lint:ignore SA2001 from here on launch refuses, and what it launched is counted
+	s.forks.Lock()
 	s.forks.Unlock()
 	s.running.Wait()
 	close(s.wake)
