@@ -109,6 +109,15 @@ type driver interface {
 	version() agent.Command
 }
 
+// reporter is a driver whose long-lived server has words of its own for a
+// connection. Servers of drivers without it print the contract's JSON lines.
+type reporter interface {
+	// lineFrom is the text in the line of a connection from addr that no
+	// other connection's line contains.
+	lineFrom(netip.Addr) string
+	parseLine(string) (lab.End, error)
+}
+
 // Lookup finds a peer; the error names those there are.
 func Lookup(id lab.PeerID) (Peer, error) {
 	var ids []string
@@ -131,6 +140,24 @@ func (p Peer) Plays(role lab.Role) bool { return slices.Contains(p.Roles, role) 
 // ends; other servers serve any number at once and print a line for each
 // (see LineFrom).
 func (p Peer) Exclusive() bool { return p.driver.exclusive() }
+
+// LineFrom is the text that the server's line about a connection from addr
+// contains, and no other connection's does.
+func (p Peer) LineFrom(addr netip.Addr) string {
+	if r, ok := p.driver.(reporter); ok {
+		return r.lineFrom(addr)
+	}
+	return LineFrom(addr)
+}
+
+// ParseLine reads such a line: what the server says about the connection.
+func (p Peer) ParseLine(text string) (lab.End, error) {
+	if r, ok := p.driver.(reporter); ok {
+		return r.parseLine(text)
+	}
+	_, end, err := ParseLine(text)
+	return end, err
+}
 
 // Supports says, before anything runs, why the peer cannot do its part with
 // these groups: an error that wraps ErrUnsupported. It goes by what the row

@@ -158,14 +158,14 @@ func (s *station) account(ctx context.Context, i *instance, from netip.Addr, suc
 		end, keylog := s.peer.Parse(i.req, res)
 		return end, keylog, nil
 	}
-	lines, err := s.agent.Lines(ctx, i.id, peers.LineFrom(from), 1, wait)
+	lines, err := s.agent.Lines(ctx, i.id, s.peer.LineFrom(from), 1, wait)
 	if err != nil {
 		return lab.End{}, nil, s.gone(err)
 	}
 	if len(lines) == 0 {
 		return lab.End{}, nil, nil // the connection never reached it, or is not over: it says nothing
 	}
-	_, end, err := peers.ParseLine(lines[0])
+	end, err := s.peer.ParseLine(lines[0])
 	if err != nil {
 		end = lab.End{Error: err.Error()} // what a peer prints is its own affair
 	}
