@@ -25,8 +25,8 @@ type cell struct {
 	flows    map[flowKey]*flow
 	lastKey  flowKey // the flow of the last packet, as it is mostly the next one's
 	lastFlow *flow
-	numFlows uint32
-	fragID   uint32 // of the last packet the path fragmented
+	numFlows [2]uint32 // TCP apart: a stray ping must not renumber the connections
+	fragID   uint32    // of the last packet the path fragmented
 	pending  agenda[packet]
 	armed    time.Duration // when the timer will call, 0: not at all
 	outbox   [][]byte      // to be handed over, in order
@@ -131,6 +131,9 @@ func (c *cell) record(at time.Duration, side capture.Side, dir capture.Direction
 func (c *cell) identify(p *packet) {
 	src, dst := p.l.ports(p.data)
 	k := flowKey{p.l.proto, src, dst}
+	if p.l.later {
+		k.proto = 0 // no ports: whose it is cannot be known
+	}
 	if p.lane.dir == capture.ToClient {
 		k.client, k.server = dst, src
 	}
@@ -165,8 +168,12 @@ func (c *cell) flow(k flowKey) *flow {
 }
 
 func (c *cell) newFlow(k flowKey) *flow {
-	f := &flow{num: c.numFlows}
-	c.numFlows++
+	n := &c.numFlows[0]
+	if k.proto == protoTCP {
+		n = &c.numFlows[1]
+	}
+	f := &flow{num: *n}
+	*n++
 	c.flows[k] = f
 	c.lastKey, c.lastFlow = k, f
 	return f

@@ -99,6 +99,7 @@ func TestOnePacketMore(t *testing.T) {
 		{"a retransmission", insert(20, plain[7]), 20},
 		{"a repeated acknowledgement", insert(50, plain[48]), 50},
 		{"a reset", insert(30, segment{dir: capture.ToClient, seq: 9, flags: rst}), 30},
+		{"a ping before everything", func(s []segment) []segment { return slices.Insert(slices.Clone(s), 0, segment{ping: true}) }, 0},
 		{"a longer signature", func(s []segment) []segment { return longer(s, 5, 2) }, -1},
 		{"a shorter signature", func(s []segment) []segment { return longer(s, 5, -1) }, -1},
 	} {

@@ -20,6 +20,7 @@ type segment struct {
 	opts     []byte
 	payload  []byte
 	mayBeCut bool // IPv4 without "don't fragment"
+	ping     bool // not TCP at all, but an ICMP echo request (IPv4)
 }
 
 const (
@@ -69,6 +70,9 @@ func (e ends) arrived(dir capture.Direction) (src, dst netip.Addr) {
 // bytes is the segment as its sender sends it.
 func (e ends) bytes(s segment) []byte {
 	src, dst := e.addrs(s.dir)
+	if s.ping {
+		return ipPacket(src, dst, protoICMP, []byte{8, 0, 0, 0, 0, 1, 0, 1}, 2, false)
+	}
 	sp, dp := e.clientPort, e.serverPort
 	if s.dir == capture.ToClient {
 		sp, dp = dp, sp

@@ -170,7 +170,7 @@ func TestConservation(t *testing.T) {
 	for _, tooBig := range []TooBig{SendICMP, EatICMP, Fragment} {
 		both(t, func(t *testing.T, fam Family) {
 			shape := everything
-			shape.TooBig, shape.Queue, shape.Rate = tooBig, 3, 100_000_000
+			shape.TooBig, shape.Queue, shape.Rate = tooBig, 50, 10_000_000_000
 			b := open(t, Link{Family: fam, Up: shape, Down: shape})
 			const n = 2000
 			for i := range uint32(n) {
