@@ -240,11 +240,37 @@ func TestBuildOfWhatIsThere(t *testing.T) {
 	if _, err := d.Build(t.Context(), "go", "trixie", true); err == nil || !strings.Contains(err.Error(), "Unable to fetch") {
 		t.Errorf("a build that fails: %v", err)
 	}
-	if _, err := d.Build(t.Context(), "gnutls", "trixie", false); err == nil || !strings.Contains(err.Error(), "openssl") {
+	if _, err := d.Build(t.Context(), "no-such-peer", "trixie", false); err == nil || !strings.Contains(err.Error(), "openssl") {
 		t.Errorf("a folder that is not there: %v; want the names of those that are", err)
 	}
 	if _, err := d.Build(t.Context(), "go", "../x", false); err == nil || !strings.Contains(err.Error(), "not a Debian suite") {
 		t.Errorf("a suite that is none: %v", err)
+	}
+}
+
+func TestFind(t *testing.T) {
+	const there = `{"Id":"sha256:vendor","Size":7,"Config":{"Entrypoint":["/peer"],"Cmd":["-v"],"Labels":{"hybridlab.roles":"client"}}}`
+	f := &fakeDaemon{answers: map[string]func(http.ResponseWriter, map[string]any){
+		"GET /images/vendor:1/json": says(200, there),
+		"POST /images/create":       says(500, `{"message":"dial tcp: lookup registry: no such host"}`),
+	}}
+	d := f.start(t)
+	img, err := d.Find(t.Context(), "vendor:1")
+	if err != nil || img.ID != "sha256:vendor" || !slices.Equal(img.Entry, []string{"/peer", "-v"}) || img.Labels["hybridlab.roles"] != "client" || f.asked("POST") != 0 {
+		t.Errorf("one that is here: %+v, %v", img, err)
+	}
+	_, err = d.Find(t.Context(), "vendor:2")
+	if err == nil || !strings.Contains(err.Error(), `"vendor:2"`) || !strings.Contains(err.Error(), "no such host") {
+		t.Errorf("one that is nowhere: %v", err)
+	}
+	f.answers["POST /images/create"] = func(w http.ResponseWriter, body map[string]any) {
+		f.mu.Lock()
+		f.answers["GET /images/vendor:2/json"] = says(200, there)
+		f.mu.Unlock()
+		says(200, `{"status":"Downloaded"}`)(w, body)
+	}
+	if img, err := d.Find(t.Context(), "vendor:2"); err != nil || img.ID != "sha256:vendor" {
+		t.Errorf("one a registry has: %+v, %v", img, err)
 	}
 }
 

@@ -34,6 +34,10 @@ type Image struct {
 	ID     string // "sha256:...": the digest that names exactly this image
 	Folder string // docker/<folder> it was built from; "base"; empty: not ours
 	Size   int64  // bytes
+	// Of an image found by Find, what it says of itself: the program it
+	// starts, with arguments, and its labels.
+	Entry  []string
+	Labels map[string]string
 }
 
 // Folders lists the folders that images can be built from.
@@ -143,6 +147,25 @@ func (d *Daemon) ImageID(ctx context.Context, ref string) (string, error) {
 		return "", fmt.Errorf("look up image %q: %w", ref, err)
 	}
 	return got.ID, nil
+}
+
+// Find looks up an image that is not ours, and pulls it where it is not here.
+func (d *Daemon) Find(ctx context.Context, ref string) (Image, error) {
+	got, err := d.cli.ImageInspect(ctx, ref)
+	if cerrdefs.IsNotFound(err) {
+		if pullErr := d.pull(ctx, ref); pullErr != nil {
+			return Image{}, fmt.Errorf("find image %q: it is not here, and: %w (docker images lists those that are)", ref, pullErr)
+		}
+		got, err = d.cli.ImageInspect(ctx, ref)
+	}
+	if err != nil {
+		return Image{}, fmt.Errorf("find image %q: %w", ref, err)
+	}
+	img := Image{Ref: ref, ID: got.ID, Size: got.Size}
+	if c := got.Config; c != nil {
+		img.Entry, img.Labels = slices.Concat(c.Entrypoint, c.Cmd), c.Labels
+	}
+	return img, nil
 }
 
 // Images lists the images that are ours, by reference.
