@@ -14,6 +14,10 @@
 // would, and damage done to them on the path is noticed. Packets go from
 // stack to engine to stack by function calls: there is no queue in between
 // that could overflow.
+//
+// One thing differs from kernels: this TCP keeps room for all options it
+// might ever send, so its full segments are packets of 1,472 bytes, not
+// 1,500, and a path of 1,476 or 1,492 bytes is no obstacle to them.
 package netstack
 
 import (
