@@ -244,7 +244,7 @@ func (j *judge) refused() bool {
 		return false
 	}
 	for _, r := range j.p.Allowed {
-		if r.Outcome == Refused && a.Name == r.Alert {
+		if r.Outcome == Refused && (a.Name == r.Alert || r.Alert == "") {
 			return j.decide(Refused, "", "", "no common group: the %s sent %s, as predicted", a.From, a.Name)
 		}
 	}

@@ -24,6 +24,8 @@ type Result struct {
 
 func (r Result) String() string {
 	switch {
+	case r.Outcome == Refused && r.Alert == "":
+		return string(Refused)
 	case r.Outcome == Refused:
 		return fmt.Sprintf("refused %s", r.Alert)
 	case r.HRR:
@@ -35,7 +37,7 @@ func (r Result) String() string {
 // Prediction is what the rules of both stacks allow, before anything ran.
 type Prediction struct {
 	Allowed  []Result
-	Shares   []wire.Group // key shares the client will send
+	Shares   []wire.Group // key shares the client will send; nil also where that is not known
 	CommonPQ []wire.Group // post-quantum groups both ends are set up for
 }
 
@@ -65,8 +67,36 @@ func Predict(c Cell, client, server Rules) Prediction {
 			}
 		}
 	}
-	p.Allowed = []Result{server.pick(common, p.Shares)}
+	p.Allowed = server.allowed(common, p.Shares, client.Shares != ShareUnknown || c.Offer.Explicit() || client.Default.Explicit() && c.Offer.Default())
 	return p
+}
+
+// allowed is what the server may make of the common groups. Where the shares
+// are not known, each of their sets comes to what one share or none does: the
+// one is the group that wins by it.
+func (r Rules) allowed(common []ListedGroup, shares []wire.Group, known bool) []Result {
+	sets := [][]wire.Group{shares}
+	for _, l := range common {
+		if !known {
+			sets = append(sets, []wire.Group{l.Group})
+		}
+	}
+	var out []Result
+	add := func(res Result) {
+		if !slices.Contains(out, res) {
+			out = append(out, res)
+		}
+	}
+	for _, set := range sets {
+		if r.Pick != PickUnknown || len(common) == 0 {
+			add(r.pick(common, set))
+			continue
+		}
+		for _, l := range common {
+			add(r.pick([]ListedGroup{l}, set))
+		}
+	}
+	return out
 }
 
 // listed is the list a stack makes of its configuration, best first.
@@ -101,7 +131,7 @@ func (r Rules) shares(o Offer, listed []ListedGroup) []wire.Group {
 	if o.Explicit() {
 		return o.Sent()
 	}
-	if len(listed) == 0 {
+	if len(listed) == 0 || r.Shares == ShareUnknown {
 		return nil
 	}
 	first := listed[0].Group

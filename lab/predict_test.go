@@ -1,6 +1,9 @@
 package lab
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestPredict(t *testing.T) {
 	for _, tt := range []struct {
@@ -32,6 +35,31 @@ func TestPredict(t *testing.T) {
 		}
 		if (len(p.CommonPQ) > 0) != tt.commonPQ {
 			t.Errorf("%s: common post-quantum groups %v", c.ID, p.CommonPQ)
+		}
+	}
+}
+
+// TestPredictUnknown: a rule that is not known allows everything that a rule
+// of its kind could lead to, and nothing else.
+func TestPredictUnknown(t *testing.T) {
+	tier, unknown := tieredRules, Rules{Default: MustOffer("*x25519")}
+	for _, tt := range []struct {
+		client, server Rules
+		offer, accept  string
+		want           string
+	}{
+		{tier, unknown, "x25519+~x25519mlkem768", "x25519mlkem768+x25519", "hybrid X25519MLKEM768 after HelloRetryRequest, classical x25519"},
+		{tier, unknown, "x25519", "x25519mlkem768", "refused"},
+		{tier, unknown, "x25519", "default", "classical x25519"},
+		{unknown, tier, "x25519mlkem768+x25519", "x25519mlkem768+x25519", "hybrid X25519MLKEM768 after HelloRetryRequest, hybrid X25519MLKEM768, classical x25519"},
+		{unknown, tier, "x25519+~x25519mlkem768", "x25519mlkem768+x25519", "classical x25519"},
+		{unknown, tier, "default", "x25519", "classical x25519"},
+		{unknown, unknown, "x25519", "x25519", "classical x25519 after HelloRetryRequest, classical x25519"},
+		{unknown, unknown, "x25519", "secp256r1", "refused"},
+	} {
+		c := NewCell("a", "b", MustOffer(tt.offer), MustOffer(tt.accept), "clean")
+		if got := strings.Join(Predict(c, tt.client, tt.server).Strings(), ", "); got != tt.want {
+			t.Errorf("%s: predicted %q, want %q", c.ID, got, tt.want)
 		}
 	}
 }

@@ -35,6 +35,9 @@ type PeerInfo struct {
 	Client      Capability `json:"client"`
 	Server      Capability `json:"server"`
 	Unavailable string     `json:"unavailable,omitempty"` // why the peer cannot be used here
+	// Rules are those of a peer that the lab has no row for, as its image
+	// declares them: without them the run could not be judged again.
+	Rules *Rules `json:"rules,omitempty"`
 }
 
 // Exclusion is a combination that is not run.

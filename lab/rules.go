@@ -3,7 +3,9 @@ package lab
 import "hybridlab/lab/wire"
 
 // Rules are a stack's selection rules as data, kept beside the peer. Predict
-// computes from them what a cell may come to before it runs.
+// computes from them what a cell may come to before it runs. Where a rule is
+// not known, as with an image that somebody brought, its zero value says so,
+// and everything that a rule of its kind could lead to is allowed.
 type Rules struct {
 	// Default is what the stack's untouched configuration amounts to, with
 	// "*" on every share it sends.
@@ -20,7 +22,7 @@ type Rules struct {
 	// when ShareFirstAndClassical sends the hybrid's.
 	Classical map[wire.Group]wire.Group
 	// NoMatch is the alert a server sends when no group is common, by its
-	// RFC 8446 name.
+	// RFC 8446 name; empty: not known, any alert will do.
 	NoMatch string
 	// Cure is what to change where this server quietly accepts a classical
 	// share although both ends could do better; empty: nothing known.
@@ -31,6 +33,7 @@ type Rules struct {
 type ShareRule string
 
 const (
+	ShareUnknown           ShareRule = ""                    // any of the groups it offers
 	ShareFirst             ShareRule = "first"               // the most preferred group only
 	ShareFirstAndClassical ShareRule = "first-and-classical" // and its classical half, if listed
 )
@@ -39,6 +42,8 @@ const (
 type PickRule string
 
 const (
+	// PickUnknown: any common group may come out.
+	PickUnknown PickRule = ""
 	// PickPostQuantum: a common post-quantum group wins even where it costs a
 	// HelloRetryRequest; after that a group whose share came; after that order.
 	PickPostQuantum PickRule = "post-quantum-first"
