@@ -213,10 +213,16 @@ func (j *judge) surprise() bool {
 // and damaged nothing: recovery costs a timeout of a second or more.
 func (j *judge) slow() bool {
 	p, ms := j.o.Path, j.o.Wire.HandshakeMS
-	if !j.completed() || p.Late || p.BudgetMS == 0 || ms <= float64(p.BudgetMS) || p.Dropped > 0 || p.Corrupted > 0 {
+	if !j.completed() || p.Late || p.BudgetMS == 0 || ms <= float64(p.BudgetMS) || p.Corrupted > 0 || j.linkDropped() {
 		return false
 	}
 	return j.decide(Slow, CauseTooSlow, j.slowBlame(), "the handshake took %.0f ms; the link explains %d ms, and it dropped nothing", ms, p.BudgetMS)
+}
+
+// linkDropped reports whether the link kept a packet from arriving. What was
+// still on its way when the lab closed the cell does not count.
+func (j *judge) linkDropped() bool {
+	return slices.ContainsFunc(j.o.Path.Drops, func(d Drop) bool { return d.Reason != "cell-closed" })
 }
 
 func (j *judge) slowBlame() string {

@@ -101,7 +101,9 @@ func TestClassify(t *testing.T) {
 		{"a round trip too many", "go", "go", pqList, pqList, "x25519mlkem768", func(o *Observation) { o.Wire.HRR = &ServerHello{} }, nil, Failure, CauseUnexpectedHRR, "server"},
 		{"slow", "go", "go", pqList, pqList, "x25519mlkem768", func(o *Observation) { o.Wire.HandshakeMS = 1500 }, nil, Slow, CauseTooSlow, "server"},
 		{"slow, and the engine was late", "go", "go", pqList, pqList, "x25519mlkem768", func(o *Observation) { o.Wire.HandshakeMS, o.Path.Late = 1500, true }, nil, Hybrid, "", ""},
-		{"slow, and the link dropped", "go", "go", pqList, pqList, "x25519mlkem768", func(o *Observation) { o.Wire.HandshakeMS, o.Path.Dropped = 1500, 1 }, nil, Hybrid, "", ""},
+		{"slow, and the link dropped", "go", "go", pqList, pqList, "x25519mlkem768", func(o *Observation) { o.Wire.HandshakeMS, o.Path.Drops = 1500, []Drop{{Reason: "loss"}} }, nil, Hybrid, "", ""},
+
+		{"slow, and the last ACK was on its way", "go", "go", pqList, pqList, "x25519mlkem768", func(o *Observation) { o.Wire.HandshakeMS, o.Path.Drops = 1500, []Drop{{Reason: "cell-closed"}} }, nil, Slow, CauseTooSlow, "server"},
 
 		{"black hole", "go", "go", pqList, pqList, "", blackhole, ran(Hybrid, Classical), Size, CausePMTUBlackhole, "link"},
 		{"black hole for a cell that should be refused", "go", "go", "x25519mlkem768", "x25519", "", blackhole, ran(Refused, Classical), Size, CausePMTUBlackhole, "link"},

@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"syscall"
@@ -48,24 +49,28 @@ func main() {
 	if exit, ok := rig.Hidden(os.Args[1:]); ok { // before the command line's set-up: these start by the hundred
 		os.Exit(exit)
 	}
-	os.Exit(run(os.Args[1:]))
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	exit := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(exit)
 }
 
-func run(args []string) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
+// run is one command line; it returns the exit code.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root := rootCommand()
 	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
 	var exit *exitError
 	switch {
 	case err == nil:
 		return 0
 	case !errors.As(err, &exit):
-		fmt.Fprintf(os.Stderr, "hybridlab: %v\n", err)
+		fmt.Fprintf(stderr, "hybridlab: %v\n", err)
 		return exitUsage
 	case exit.err != nil:
-		fmt.Fprintf(os.Stderr, "hybridlab: %v\n", exit.err)
+		fmt.Fprintf(stderr, "hybridlab: %v\n", exit.err)
 	}
 	return exit.code
 }

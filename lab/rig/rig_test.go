@@ -1,0 +1,91 @@
+package rig
+
+import (
+	"testing"
+	"time"
+
+	"hybridlab/netem"
+)
+
+func TestSlotsAreNotReused(t *testing.T) {
+	s := newSlots()
+	seen := map[uint16]bool{}
+	for range int(netem.LastSlot) - int(netem.FirstSlot) + 1 {
+		slot, err := s.take()
+		if err != nil || seen[slot] || slot < netem.FirstSlot || slot > netem.LastSlot {
+			t.Fatalf("slot %d after %d: seen before %t, %v", slot, len(seen), seen[slot], err)
+		}
+		seen[slot] = true
+		s.give(slot)
+	}
+	if slot, err := s.take(); err != nil || slot != netem.FirstSlot {
+		t.Errorf("after all of them slot %d, %v; want the first again", slot, err)
+	}
+}
+
+func TestSlotsInUse(t *testing.T) {
+	s := newSlots()
+	for range int(netem.LastSlot) - int(netem.FirstSlot) + 1 {
+		if _, err := s.take(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.take(); err == nil {
+		t.Error("a slot was given out twice")
+	}
+	s.give(77)
+	if slot, err := s.take(); err != nil || slot != 77 {
+		t.Errorf("slot %d, %v; want the one that was given back", slot, err)
+	}
+}
+
+func TestPatienceFollowsTheLink(t *testing.T) {
+	ls, err := NewLinks(nil, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for slower, faster := range map[string]string{"rtt100": "clean", "satellite": "rtt100", "slow256k": "clean", "loss1": "clean", "mobile": "mtu1280"} {
+		if patience(ls[slower]) <= patience(ls[faster]) {
+			t.Errorf("%s is given %v, %s %v", slower, patience(ls[slower]), faster, patience(ls[faster]))
+		}
+	}
+	for _, l := range ls {
+		if budget(l) < slack || patience(l) < 2*budget(l) {
+			t.Errorf("%s: budget %v, patience %v", l.Name, budget(l), patience(l))
+		}
+	}
+}
+
+func TestCleanLinkOfTheFamily(t *testing.T) {
+	ls, err := NewLinks(nil, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, l := range ls {
+		c, err := ls.Lookup(ls.Clean(name))
+		if err != nil || c.V6() != l.V6() {
+			t.Errorf("the control of %s is %q, %v", name, c.Name, err)
+		}
+	}
+}
+
+func TestPressure(t *testing.T) {
+	var p pressure
+	began := time.Unix(1000, 0)
+	if p.during(began) {
+		t.Error("starved before anything happened")
+	}
+	p.note(moment{began.Add(time.Second), began.Add(2 * time.Second)})
+	if !p.during(began) || !p.during(began.Add(1500*time.Millisecond)) {
+		t.Error("starvation inside the cell's time was not seen")
+	}
+	if p.during(began.Add(3 * time.Second)) {
+		t.Error("starvation before the cell began counts against it")
+	}
+	for i := range 2 * remembered {
+		p.note(moment{began, began.Add(time.Duration(i))})
+	}
+	if len(p.late) > remembered {
+		t.Errorf("%d moments are kept", len(p.late))
+	}
+}
