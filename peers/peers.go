@@ -85,6 +85,7 @@ func (r Request) sni() string {
 // Peer is one row of the table: a TLS stack of one version.
 type Peer struct {
 	ID     lab.PeerID
+	Image  string       // reference of an image that the user brought; empty: docker/<Folder>
 	Folder string       // docker/<Folder> holds its Dockerfile
 	Suite  string       // Debian suite its image is built from
 	Roles  []lab.Role   // what it can be
@@ -117,21 +118,6 @@ type reporter interface {
 	lineFrom(netip.Addr) string
 	parseLine(string) (lab.End, error)
 }
-
-// Lookup finds a peer; the error names those there are.
-func Lookup(id lab.PeerID) (Peer, error) {
-	var ids []string
-	for _, p := range table {
-		if p.ID == id {
-			return p, nil
-		}
-		ids = append(ids, string(p.ID))
-	}
-	return Peer{}, fmt.Errorf("look up peer %q: want one of %s", id, strings.Join(ids, ", "))
-}
-
-// Table returns all peers, sorted by id. The slice is the caller's.
-func Table() []Peer { return slices.Clone(table) }
 
 // Plays reports whether the peer can be at that end.
 func (p Peer) Plays(role lab.Role) bool { return slices.Contains(p.Roles, role) }
@@ -167,6 +153,9 @@ func (p Peer) Supports(role lab.Role, o lab.Offer) error {
 		if !slices.Contains(p.Groups, g) {
 			return unsupported("%s has no group %s", p.ID, g)
 		}
+	}
+	if o.Default() && p.Rules.Default.Default() {
+		return unsupported("what %s does by default is not known: its image has no label %s", p.ID, labelDefault)
 	}
 	return p.express(role, o)
 }

@@ -1,0 +1,133 @@
+package peers
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"hybridlab/lab"
+	"hybridlab/lab/wire"
+)
+
+// Catalogue is the peers of a run, sorted by id: the table's rows, and those
+// of images that the user brought.
+type Catalogue []Peer
+
+// Table returns the rows of the table. The slice is the caller's.
+func Table() Catalogue { return slices.Clone(table) }
+
+// Lookup finds a row of the table; the error names those there are.
+func Lookup(id lab.PeerID) (Peer, error) { return Catalogue(table).Lookup(id) }
+
+// Lookup finds a peer; the error names those there are.
+func (c Catalogue) Lookup(id lab.PeerID) (Peer, error) {
+	var ids []string
+	for _, p := range c {
+		if p.ID == id {
+			return p, nil
+		}
+		ids = append(ids, string(p.ID))
+	}
+	return Peer{}, fmt.Errorf("look up peer %q: want one of %s; or bring an image of your own (--peer NAME@VERSION=IMAGE)", id, strings.Join(ids, ", "))
+}
+
+// Image is a container image that the user gives for a peer.
+type Image struct {
+	Ref    string            // as the user wrote it
+	Entry  []string          // the program it starts, with arguments
+	Labels map[string]string // for a peer of CONTRACT.md: what it can do
+}
+
+// ownID is what a peer may be called: it becomes part of cell ids.
+var ownID = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]*@[A-Za-z0-9][A-Za-z0-9._-]*$`)
+
+// ParseOwn reads "NAME@VERSION=IMAGE".
+func ParseOwn(spec string) (id lab.PeerID, ref string, err error) {
+	name, ref, _ := strings.Cut(spec, "=")
+	if !ownID.MatchString(name) || ref == "" {
+		return "", "", fmt.Errorf("read peer %q: want NAME@VERSION=IMAGE, such as nginx@mine=registry.example/nginx:1.30", spec)
+	}
+	return lab.PeerID(name), ref, nil
+}
+
+// Bring makes a peer of an image. Where the table has peers of that name, it
+// is configured as one of them: the one whose version the id's begins with
+// ("openssl@bookworm-mine"), else trixie's, else the first. Any other name is
+// a peer of CONTRACT.md.
+func (c Catalogue) Bring(id lab.PeerID, img Image) (Peer, error) {
+	if _, err := c.Lookup(id); err == nil {
+		return Peer{}, fmt.Errorf("use image %q as %s: there is a peer of that name; choose another version, such as %s-mine", img.Ref, id, id)
+	}
+	p, known := c.like(id)
+	if !known {
+		var err error
+		if p, err = byContract(img); err != nil {
+			return Peer{}, fmt.Errorf("use image %q as %s: %w", img.Ref, id, err)
+		}
+	}
+	p.ID, p.Image, p.Folder, p.Suite, p.local = id, img.Ref, "", "", nil
+	return p, nil
+}
+
+// like finds the row that a peer of the same name is configured as.
+func (c Catalogue) like(id lab.PeerID) (best Peer, ok bool) {
+	name, version, _ := strings.Cut(string(id), "@")
+	for _, p := range c {
+		n, v, _ := strings.Cut(string(p.ID), "@")
+		switch {
+		case n != name || p.Image != "":
+		case strings.HasPrefix(version, v+"-"):
+			return p, true
+		case !ok || v == "trixie":
+			best, ok = p, true
+		}
+	}
+	return best, ok
+}
+
+// With is the catalogue and one more peer.
+func (c Catalogue) With(p Peer) Catalogue {
+	out := append(slices.Clone(c), p)
+	slices.SortFunc(out, func(a, b Peer) int { return strings.Compare(string(a.ID), string(b.ID)) })
+	return out
+}
+
+// The labels of an image that follows CONTRACT.md.
+const (
+	labelRoles   = "hybridlab.roles"
+	labelGroups  = "hybridlab.groups"
+	labelDefault = "hybridlab.default"
+	labelShares  = "hybridlab.default.shares"
+)
+
+// byContract makes a row of what an image says of itself. How it chooses is
+// not known, so any common group may come out.
+func byContract(img Image) (p Peer, err error) {
+	label := func(name string) string { return strings.ReplaceAll(img.Labels[name], " ", "") }
+	if len(img.Entry) == 0 {
+		return p, fmt.Errorf("it starts nothing: it needs an ENTRYPOINT (%s)", contractPage)
+	}
+	p.driver = contract{argv: img.Entry}
+	for role := range strings.SplitSeq(label(labelRoles), ",") {
+		switch r := lab.Role(role); r {
+		case lab.ClientRole, lab.ServerRole:
+			p.Roles = append(p.Roles, r)
+		default:
+			return p, fmt.Errorf("label %s=%q: want client, server or client,server (%s)", labelRoles, img.Labels[labelRoles], contractPage)
+		}
+	}
+	for name := range strings.SplitSeq(label(labelGroups), ",") {
+		g, err := wire.LookupGroup(name)
+		if err != nil {
+			return p, fmt.Errorf("label %s: %w (%s)", labelGroups, err, contractPage)
+		}
+		p.Groups = append(p.Groups, g)
+	}
+	if p.Rules.Default, err = parseContractOffer(label(labelDefault), label(labelShares)); err != nil {
+		return p, fmt.Errorf("labels %s and %s: %w", labelDefault, labelShares, err)
+	}
+	return p, nil
+}
+
+const contractPage = "see peers/CONTRACT.md; docker/example is a complete image"
