@@ -54,9 +54,16 @@ func (p Prediction) Strings() []string {
 // a cell (RFC 8446 sections 4.1.1 and 4.2.8 leave both to the stack).
 func Predict(c Cell, client, server Rules) Prediction {
 	offered, accepted := client.listed(c.Offer), server.listed(c.Accept)
+	if client.TLS12 || server.TLS12 {
+		return predict12(offered, accepted, server)
+	}
 	p := Prediction{Shares: client.shares(c.Offer, offered)}
 	if server.ClientOrder {
-		accepted = inOrderOf(offered, accepted)
+		named := offered
+		if server.OwnRetry {
+			named = only(p.Shares, offered)
+		}
+		accepted = inOrderOf(named, accepted)
 	}
 	var common []ListedGroup
 	for _, l := range accepted {
@@ -69,6 +76,21 @@ func Predict(c Cell, client, server Rules) Prediction {
 	}
 	p.Allowed = server.allowed(common, p.Shares, client.Shares != ShareUnknown || c.Offer.Explicit() || client.Default.Explicit() && c.Offer.Default())
 	return p
+}
+
+// predict12 is the same for TLS 1.2 (RFC 8422 section 5.1): the server takes a
+// common elliptic curve, in its order or the client's, at once.
+func predict12(offered, accepted []ListedGroup, server Rules) Prediction {
+	if server.ClientOrder {
+		accepted = inOrderOf(offered, accepted)
+	}
+	for _, l := range accepted {
+		common := slices.ContainsFunc(offered, func(o ListedGroup) bool { return o.Group == l.Group })
+		if info, ok := l.Group.Info(); common && ok && info.Kind == wire.Classical {
+			return Prediction{Allowed: []Result{{Outcome: Classical, Group: l.Group}}}
+		}
+	}
+	return Prediction{Allowed: []Result{{Outcome: Refused, Alert: server.NoMatch}}}
 }
 
 // allowed is what the server may make of the common groups. Where the shares
@@ -113,8 +135,13 @@ func (r Rules) listed(o Offer) []ListedGroup {
 	return out
 }
 
+// only are those of the listed groups that are among gs.
+func only(gs []wire.Group, listed []ListedGroup) []ListedGroup {
+	return slices.DeleteFunc(slices.Clone(listed), func(l ListedGroup) bool { return !slices.Contains(gs, l.Group) })
+}
+
 // inOrderOf sorts the server's list as the client names the groups; tiers
-// stay with their groups.
+// stay with their groups, and groups that the client does not name in order.
 func inOrderOf(offered, accepted []ListedGroup) []ListedGroup {
 	place := func(l ListedGroup) int {
 		return slices.IndexFunc(offered, func(o ListedGroup) bool { return o.Group == l.Group })

@@ -18,12 +18,18 @@ type Rules struct {
 	// ClientOrder: among groups the server ranks alike it takes the one the
 	// client names first, instead of its own first.
 	ClientOrder bool
+	// OwnRetry: where it has to ask for a share with a HelloRetryRequest, the
+	// server goes by its own order even so.
+	OwnRetry bool
 	// Classical maps a hybrid to the classical group whose share rides along
 	// when ShareFirstAndClassical sends the hybrid's.
 	Classical map[wire.Group]wire.Group
 	// NoMatch is the alert a server sends when no group is common, by its
 	// RFC 8446 name; empty: not known, any alert will do.
 	NoMatch string
+	// TLS12: it speaks TLS 1.2 at most, which has no post-quantum groups and
+	// no key shares.
+	TLS12 bool
 	// Cure is what to change where this server quietly accepts a classical
 	// share although both ends could do better; empty: nothing known.
 	Cure string

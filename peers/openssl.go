@@ -2,6 +2,7 @@ package peers
 
 import (
 	"bytes"
+	"cmp"
 	"regexp"
 	"slices"
 	"strings"
@@ -11,28 +12,39 @@ import (
 	"hybridlab/peers/agent"
 )
 
-// Groups of OpenSSL 3.5, as "openssl list -tls1_3 -tls-groups" prints them.
+// Groups of OpenSSL's TLS 1.3: five curves since 1.1.1, finite fields since
+// 3.0, the other two since 3.5 ("openssl list -tls1_3 -tls-groups").
 var (
-	opensslClassical = []wire.Group{wire.X25519, wire.X448, wire.SecP256r1, wire.SecP384r1, wire.SecP521r1,
-		0x001f, 0x0020, 0x0021, // brainpool
-		0x0100, 0x0101, 0x0102, 0x0103, 0x0104} // ffdhe
+	opensslCurves      = []wire.Group{wire.X25519, wire.X448, wire.SecP256r1, wire.SecP384r1, wire.SecP521r1}
+	opensslFFDHE       = []wire.Group{0x0100, 0x0101, 0x0102, 0x0103, 0x0104}
+	opensslClassical   = slices.Concat(opensslCurves, opensslFFDHE, []wire.Group{0x001f, 0x0020, 0x0021}) // with brainpool
 	opensslPostQuantum = []wire.Group{wire.X25519MLKEM768, wire.SecP256r1MLKEM768, wire.SecP384r1MLKEM1024,
 		wire.MLKEM512, wire.MLKEM768, wire.MLKEM1024}
 )
 
-// openssl is the openssl command of 3.5 and later: s_client and s_server.
+// openssl is the openssl command, s_client and s_server, of 1.1.1 and later.
 //
 // The server answers with -WWW, serving one file named by the request, and
 // not with the status page of -www: it logs "FILE:" when it has read the
 // request, which is its only word about application data, and its answer is
 // of the same size in every run.
-type openssl struct{}
+type openssl struct {
+	flat bool // before 3.5: a group list has no tuples and no stars
+}
+
+// opensslCure is for a server whose flat list let a classical share win.
+const opensslCure = "rank the groups in tuples: Groups = X25519MLKEM768/X25519, with a slash; after a colon a share that came beats a better group"
 
 // opensslShares is how many key shares a client can be told to send.
 const opensslShares = 4
 
-func (openssl) express(role lab.Role, o lab.Offer) error {
-	if !o.Explicit() {
+func (d openssl) express(role lab.Role, o lab.Offer) error {
+	switch {
+	case d.flat && o.Tiered():
+		return unsupported("groups have no tiers before OpenSSL 3.5")
+	case d.flat && o.Explicit() && !sendsFirst(o):
+		return unsupported("the first group's key share is the one that is sent, before OpenSSL 3.5")
+	case !o.Explicit():
 		return nil
 	}
 	switch n := len(o.Sent()); {
@@ -44,19 +56,33 @@ func (openssl) express(role lab.Role, o lab.Offer) error {
 	return nil
 }
 
+// sendsFirst reports whether the shares an offer asks for are those a stack
+// sends that knows nothing else than to send the first group's.
+func sendsFirst(o lab.Offer) bool {
+	return slices.Equal(o.Sent(), o.Groups()[:1])
+}
+
+// opensslNames are spellings that every version knows; before 3.0 a group's
+// name is one of OpenSSL's own, letter by letter.
+var opensslNames = map[wire.Group]string{wire.X25519: "X25519", wire.X448: "X448",
+	wire.SecP256r1: "P-256", wire.SecP384r1: "P-384", wire.SecP521r1: "P-521"}
+
+func opensslName(g wire.Group) string { return cmp.Or(opensslNames[g], g.String()) }
+
 // opensslGroups writes an offer as OpenSSL's group list: ":" inside a tuple,
 // "/" between tuples, "*" before a group whose share is sent. Without any star
 // the first group's share is sent.
 func opensslGroups(o lab.Offer) string {
+	stars := o.Explicit() && !sendsFirst(o)
 	var b strings.Builder
 	for i, l := range o.Listed {
 		if i > 0 {
 			b.WriteByte(":/"[min(1, l.Tier-o.Listed[i-1].Tier)])
 		}
-		if o.Explicit() && slices.Contains(o.Sent(), l.Group) {
+		if stars && slices.Contains(o.Sent(), l.Group) {
 			b.WriteByte('*')
 		}
-		b.WriteString(l.Group.String())
+		b.WriteString(opensslName(l.Group))
 	}
 	return b.String()
 }

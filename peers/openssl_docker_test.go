@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -41,9 +42,18 @@ func docker(t *testing.T, args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
+// baseImage is the suite's image that is here: a registry's, or the lab's own.
+func baseImage(suite string) string {
+	official := "debian:" + suite + "-slim"
+	if exec.Command("docker", "image", "inspect", official).Run() != nil {
+		return "hybridlab-base:" + suite
+	}
+	return official
+}
+
 func startContainer(t *testing.T, p Peer) *container {
 	t.Helper()
-	image := docker(t, "build", "-q", "--build-arg", "SUITE="+p.Suite, "../docker/"+p.Folder)
+	image := docker(t, "build", "-q", "--build-arg", "SUITE="+p.Suite, "--build-arg", "BASE="+baseImage(p.Suite), "../docker/"+p.Folder)
 	c := &container{dir: t.TempDir()}
 	c.id = docker(t, "run", "-d", "--rm", "--network", "host", "-v", c.dir+":/run/hybridlab", "--label", "hybridlab=peers-test", image, "sleep", "900")
 	t.Cleanup(func() { docker(t, "rm", "-f", c.id) })
@@ -64,7 +74,7 @@ func (c *container) prepare(t *testing.T, cmd agent.Command) (*exec.Cmd, string)
 			t.Fatal(err)
 		}
 	}
-	args := []string{"exec", "-i", "-w", "{dir}"}
+	args := []string{"exec", "-i", "-w", fileIn("")}
 	for _, kv := range cmd.Env {
 		args = append(args, "-e", kv)
 	}
@@ -126,6 +136,10 @@ func (c *container) start(t *testing.T, cmd agent.Command) (wait func() agent.Re
 	t.Helper()
 	x, dir := c.prepare(t, cmd)
 	stdout := &watched{text: cmd.Ready, seen: make(chan struct{})}
+	if port, ok := strings.CutPrefix(cmd.Ready, "tcp:"); ok {
+		stdout.text = "\x00 never printed"
+		go awaitListener(port, stdout.seen)
+	}
 	var stderr bytes.Buffer
 	x.Stdout, x.Stderr = stdout, &stderr
 	if err := x.Start(); err != nil {
@@ -143,6 +157,25 @@ func (c *container) start(t *testing.T, cmd agent.Command) (wait func() agent.Re
 	return func() agent.Result { return collect(t, cmd, dir, <-ended, stdout.buf.Bytes(), stderr.Bytes()) }
 }
 
+// awaitListener closes seen when something listens on the port, by the
+// kernel's table: a connection to find out would be the only one that some
+// servers take.
+func awaitListener(port string, seen chan struct{}) {
+	n, _ := strconv.Atoi(port)
+	listens := regexp.MustCompile(fmt.Sprintf(`(?m)^ *\d+: [0-9A-F]+:%04X [0-9A-F]+:0000 0A`, n))
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for range 2000 {
+		for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
+			if text, _ := os.ReadFile(table); listens.Match(text) {
+				close(seen)
+				return
+			}
+		}
+		<-tick.C
+	}
+}
+
 // freePort is a port nobody listens on now.
 func freePort(t *testing.T) netip.AddrPort {
 	t.Helper()
@@ -154,13 +187,18 @@ func freePort(t *testing.T) netip.AddrPort {
 	return netip.MustParseAddrPort(ln.Addr().String())
 }
 
-func opensslPeer(t *testing.T) (Peer, *container) {
+func startPeer(t *testing.T, id lab.PeerID) (Peer, *container) {
 	t.Helper()
-	p, err := Lookup("openssl@trixie")
+	p, err := Lookup(id)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return p, startContainer(t, p)
+}
+
+func opensslPeer(t *testing.T) (Peer, *container) {
+	t.Helper()
+	return startPeer(t, "openssl@trixie")
 }
 
 func command(t *testing.T, p Peer, r Request) agent.Command {
@@ -173,14 +211,20 @@ func command(t *testing.T, p Peer, r Request) agent.Command {
 	return cmd
 }
 
-// TestRecordOpenSSL runs the real binary through everything that parse has to
-// tell apart. With -update the recordings are rewritten; without, what it says
-// must still be what was recorded.
+// TestRecordOpenSSL runs the real binaries through everything that parse has
+// to tell apart. With -update the recordings are rewritten; without, what they
+// say must still be what was recorded.
 func TestRecordOpenSSL(t *testing.T) {
-	p, c := opensslPeer(t)
+	for id, version := range map[lab.PeerID]string{"openssl@bullseye": "1.1.1", "openssl@bookworm": "3.0.", "openssl@trixie": "3.5.", "openssl@forky": "3.6."} {
+		t.Run(string(id), func(t *testing.T) { recordOpenSSL(t, id, version) })
+	}
+}
+
+func recordOpenSSL(t *testing.T, id lab.PeerID, want string) {
+	p, c := startPeer(t, id)
 	version, err := VersionText(c.run(t, p.Version()))
-	if err != nil || !strings.HasPrefix(version, "OpenSSL 3.5.") {
-		t.Fatalf("the recordings are of OpenSSL 3.5, this is %q (%v)", version, err)
+	if err != nil || !strings.HasPrefix(version, "OpenSSL "+want) {
+		t.Fatalf("the recordings are of OpenSSL %s, this is %q (%v)", want, version, err)
 	}
 	for _, r := range []struct {
 		name           string // of the client's and the server's recording; empty: not kept
@@ -191,10 +235,14 @@ func TestRecordOpenSSL(t *testing.T) {
 		{"hybrid", "x25519mlkem768", "x25519mlkem768>x25519", nil, "server-2001"},
 		{"classical-p256", "secp256r1", "default", nil, "server-2002"},
 		{"ffdhe", "0x0100", "default", nil, "server-2003"},
+		{"classical", "x25519", "default", nil, "server-2008"},
 		{"mlkem1024", "mlkem1024", "mlkem1024", nil, "server-2004"},
 		{"no-common-group", "secp256r1", "x25519", nil, "server-2005"},
 		{"wrong-name", "x25519", "default", func(r *Request) { r.SNI = "elsewhere.test" }, "server-2006"},
 	} {
+		if p.Supports(lab.ClientRole, lab.MustOffer(r.client)) != nil || p.Supports(lab.ServerRole, lab.MustOffer(r.server)) != nil {
+			continue // of a later version
+		}
 		addr := freePort(t)
 		sr := Request{Role: lab.ServerRole, Addr: addr, Offer: lab.MustOffer(r.server), Identity: identity(t, r.cn)}
 		cr := Request{Role: lab.ClientRole, Addr: addr, Offer: lab.MustOffer(r.client)}
@@ -232,7 +280,7 @@ func record(t *testing.T, p Peer, name string, r Request, res agent.Result) {
 	end, keylog := p.Parse(r, res)
 	sections := map[string]string{"role": string(r.Role), "exit": strconv.Itoa(res.Exit), "stdout": string(res.Stdout),
 		"stderr": string(res.Stderr), "keylog": string(keylog)}
-	file := "testdata/openssl-3.5/" + name + ".txt"
+	file := "testdata/" + string(p.ID) + "/" + name + ".txt"
 	if *update {
 		again, res := replay(t, sections)
 		end, _ = p.Parse(again, res)
@@ -247,44 +295,81 @@ func record(t *testing.T, p Peer, name string, r Request, res agent.Result) {
 	}
 }
 
-// TestRecordRules tries OpenSSL's rules by experiment: crafted offers anything
-// to its server, and looks at what its client sends.
+// triedAlso are experiments for what only some stacks can do.
+var triedAlso = map[lab.PeerID]struct{ accepts, offers []string }{
+	"openssl@trixie": {[]string{"secp384r1mlkem1024+mlkem512>secp384r1", "x448+x25519>0x0100"},
+		[]string{"*x25519+*secp256r1+*secp384r1+*x25519mlkem768", "mlkem512+x448>*0x0100"}},
+	"openssl@forky": {[]string{"secp384r1mlkem1024+mlkem512>secp384r1", "x448+x25519>0x0100"},
+		[]string{"*x25519+*secp256r1+*secp384r1+*x25519mlkem768", "mlkem512+x448>*0x0100"}},
+	"openssl@bookworm": {[]string{"x448+x25519+0x0100"}, []string{"0x0100+x448"}},
+}
+
+// TestRecordRules tries stacks' rules by experiment: crafted offers anything
+// to their servers, and looks at what their clients send.
 func TestRecordRules(t *testing.T) {
-	p, c := opensslPeer(t)
+	for _, p := range Table() {
+		if p.local != nil {
+			continue // TestRulesInProcess
+		}
+		t.Run(string(p.ID), func(t *testing.T) { recordRules(t, p) })
+	}
+}
+
+func recordRules(t *testing.T, p Peer) {
+	c := startContainer(t, p)
 	var lines []string
-	for _, accept := range slices.Concat(triedAccepts, []string{"secp384r1mlkem1024+mlkem512>secp384r1", "x448+x25519>0x0100"}) {
-		addr := freePort(t)
-		cmd := command(t, p, Request{Role: lab.ServerRole, Addr: addr, Offer: lab.MustOffer(accept), Identity: identity(t, "one")})
-		n := slices.Index(cmd.Argv, "-naccept")
-		cmd.Argv[n+1] = strconv.Itoa(len(triedOffers))
-		wait := c.start(t, cmd)
-		for _, offer := range triedOffers {
-			conn, _, _ := dial(t, "crafted", addr, Request{Offer: lab.MustOffer(offer)})
-			lines = append(lines, fmt.Sprintf("server %s, offered %s: %v", accept, offer, conn.look(t).result))
+	for _, accept := range slices.Concat(triedAccepts, triedAlso[p.ID].accepts) {
+		if p.Supports(lab.ServerRole, lab.MustOffer(accept)) == nil {
+			lines = append(lines, choicesOf(t, p, c, accept)...)
 		}
-		wait()
 	}
-	for _, offer := range slices.Concat(triedOffers, []string{"*x25519+*secp256r1+*secp384r1+*x25519mlkem768", "mlkem512+x448>*0x0100"}) {
-		if err := p.Supports(lab.ClientRole, lab.MustOffer(offer)); err != nil {
-			continue
+	for _, offer := range slices.Concat(triedOffers, triedAlso[p.ID].offers) {
+		if p.Supports(lab.ClientRole, lab.MustOffer(offer)) == nil {
+			lines = append(lines, fmt.Sprintf("client %s: %s", offer, helloOf(t, p, c, offer)))
 		}
-		lines = append(lines, fmt.Sprintf("client %s: %s", offer, helloOf(t, p, c, offer)))
 	}
-	got := "# What OpenSSL 3.5 does, seen on the wire. Written by: go test -tags docker -run TestRecordRules -update ./peers\n" +
-		strings.Join(lines, "\n") + "\n"
+	got := fmt.Sprintf("# What %s does, seen on the wire. Written by: go test -tags docker -run TestRecordRules/%[1]s ./peers -update\n%s\n",
+		p.ID, strings.Join(lines, "\n"))
+	file := "testdata/" + string(p.ID) + ".rules"
 	if *update {
-		if err := os.WriteFile(opensslRules, []byte(got), 0o644); err != nil {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		return
 	}
-	want, err := os.ReadFile(opensslRules)
+	want, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got != string(want) {
-		t.Errorf("OpenSSL does otherwise than recorded:\n%s", got)
+		t.Errorf("%s does otherwise than recorded:\n%s", p.ID, got)
 	}
+}
+
+// choicesOf runs a server with a list and makes it every offer.
+func choicesOf(t *testing.T, p Peer, c *container, accept string) (lines []string) {
+	t.Helper()
+	var addr netip.AddrPort
+	var wait func() agent.Result
+	crafted, err := Lookup("crafted")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, offer := range slices.Concat(triedOffers, triedAlso[p.ID].offers) {
+		if crafted.Supports(lab.ClientRole, lab.MustOffer(offer)) != nil {
+			continue // finite fields
+		}
+		if wait == nil || p.Exclusive() {
+			addr = freePort(t)
+			wait = c.start(t, command(t, p, Request{Role: lab.ServerRole, Addr: addr, Offer: lab.MustOffer(accept), Identity: identity(t, "one")}))
+		}
+		conn, _, _ := dial(t, "crafted", addr, Request{Offer: lab.MustOffer(offer)})
+		lines = append(lines, fmt.Sprintf("server %s, offered %s: %v", accept, offer, conn.look(t).result))
+		if p.Exclusive() {
+			wait()
+		}
+	}
+	return lines
 }
 
 // helloOf runs the client against a crafted server and describes its hello.

@@ -82,18 +82,20 @@ func endJSON(t *testing.T, end lab.End) string {
 	return string(b) + "\n"
 }
 
-// TestParseOpenSSL reads what OpenSSL 3.5 really printed.
-func TestParseOpenSSL(t *testing.T) {
-	names, err := filepath.Glob("testdata/openssl-3.5/*.txt")
-	if err != nil || len(names) < 10 {
-		t.Fatalf("recordings: %v, %v", names, err)
-	}
-	peer, err := Lookup("openssl@trixie")
-	if err != nil {
-		t.Fatal(err)
+// TestParseRecordings reads what the real programs printed: the recordings of
+// a peer are in a folder with its name.
+func TestParseRecordings(t *testing.T) {
+	names, err := filepath.Glob("testdata/*@*/*.txt")
+	if err != nil || len(names) < 40 {
+		t.Fatalf("%d recordings, %v", len(names), err)
 	}
 	for _, name := range names {
-		t.Run(strings.TrimSuffix(filepath.Base(name), ".txt"), func(t *testing.T) {
+		id := filepath.Base(filepath.Dir(name))
+		t.Run(id+"/"+strings.TrimSuffix(filepath.Base(name), ".txt"), func(t *testing.T) {
+			peer, err := Lookup(lab.PeerID(id))
+			if err != nil {
+				t.Fatal(err)
+			}
 			sections := readRecording(t, name)
 			end, keylog := peer.Parse(replay(t, sections))
 			got := endJSON(t, end)
@@ -115,7 +117,7 @@ func TestParseOpenSSL(t *testing.T) {
 func TestUnsupportedIsNotFailing(t *testing.T) {
 	for name, want := range map[string]bool{"client-nonsense": true, "server-nonsense": true, "client-alert": false, "server-no-common-group": false, "client-refused": false} {
 		var end lab.End
-		if err := json.Unmarshal([]byte(readRecording(t, "testdata/openssl-3.5/"+name+".txt")["end"]), &end); err != nil {
+		if err := json.Unmarshal([]byte(readRecording(t, "testdata/openssl@trixie/"+name+".txt")["end"]), &end); err != nil {
 			t.Fatal(err)
 		}
 		if got := end.Exit == 127 && end.Unsupported != ""; got != want {
@@ -127,11 +129,11 @@ func TestUnsupportedIsNotFailing(t *testing.T) {
 func TestOpenSSLGroupList(t *testing.T) {
 	for offer, want := range map[string]string{
 		"x25519mlkem768":                       "X25519MLKEM768",
-		"x25519mlkem768+x25519":                "X25519MLKEM768:x25519",
-		"x25519mlkem768>x25519+secp256r1":      "X25519MLKEM768/x25519:secp256r1",
-		"x25519+~x25519mlkem768":               "*x25519:X25519MLKEM768",
-		"~x25519mlkem768+x25519":               "X25519MLKEM768:*x25519",
-		"*x25519+*x25519mlkem768>~x448":        "*x25519:*X25519MLKEM768/x448",
+		"x25519mlkem768+x25519":                "X25519MLKEM768:X25519",
+		"x25519mlkem768>x25519+secp256r1":      "X25519MLKEM768/X25519:P-256",
+		"x25519+~x25519mlkem768":               "X25519:X25519MLKEM768",
+		"~x25519mlkem768+x25519":               "X25519MLKEM768:*X25519",
+		"*x25519+*x25519mlkem768>~x448":        "*X25519:*X25519MLKEM768/X448",
 		"secp256r1mlkem768+secp384r1mlkem1024": "SecP256r1MLKEM768:SecP384r1MLKEM1024",
 		"0x1234":                               "0x1234",
 	} {
@@ -152,7 +154,7 @@ func TestOpenSSLCommand(t *testing.T) {
 		t.Fatal(err)
 	}
 	args := strings.Join(cmd.Argv, " ")
-	for _, want := range []string{"-connect [2001:2::5]:443 ", "-groups x25519", "-servername hybridlab.test", "-CAfile {dir}/ca.pem"} {
+	for _, want := range []string{"-connect [2001:2::5]:443 ", "-groups X25519", "-servername hybridlab.test", "-CAfile {dir}/ca.pem"} {
 		if !strings.Contains(args+" ", want) {
 			t.Errorf("%q lacks %q", args, want)
 		}
@@ -183,7 +185,7 @@ func TestOpenSSLGroupNames(t *testing.T) {
 // FuzzParse: whatever a peer prints, its account is bounded and never a
 // completed handshake that the exit code or its own lines do not claim.
 func FuzzParse(f *testing.F) {
-	names, err := filepath.Glob("testdata/openssl-3.5/*.txt")
+	names, err := filepath.Glob("testdata/openssl@trixie/*.txt")
 	if err != nil {
 		f.Fatal(err)
 	}
