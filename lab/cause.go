@@ -16,6 +16,7 @@ const (
 	CauseServerPreferredClassical Cause = "server-preferred-classical" // a classical share beat a common post-quantum group
 	CauseClientPreferredClassical Cause = "client-preferred-classical" // the client's own order or shares made it classical
 	CauseTLS12                    Cause = "tls12-negotiated"           // an old version has no post-quantum groups
+	CausePQInTLS12                Cause = "pq-group-in-tls12"          // TLS 1.2 came out with a group that only TLS 1.3 has
 	CauseRSTAfterHello            Cause = "rst-after-hello"
 	CauseFINAfterHello            Cause = "fin-after-hello"
 	CauseSilentAfterHello         Cause = "silent-after-hello"

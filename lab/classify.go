@@ -31,6 +31,7 @@ var rules = []func(*judge) bool{
 	(*judge).incomplete,
 	(*judge).misroute,
 	(*judge).misreport,
+	(*judge).leaked,
 	(*judge).downgrade,
 	(*judge).surprise,
 	(*judge).slow,
@@ -181,6 +182,16 @@ func (j *judge) downgrade() bool {
 func (j *judge) rewritten() bool {
 	a, b := j.o.Wire.ClientHellos, j.o.Wire.AtServer
 	return len(a) > 0 && len(b) > 0 && a[0].SHA256 != "" && b[0].SHA256 != "" && a[0].SHA256 != b[0].SHA256
+}
+
+// leaked: post-quantum groups exist in TLS 1.3 only; one in a TLS 1.2
+// handshake is a server's mistake, whatever the rules expect.
+func (j *judge) leaked() bool {
+	sh := j.o.Wire.ServerHello
+	if sh == nil || sh.Version >= 0x0304 || !sh.Group.PostQuantum() {
+		return false
+	}
+	return j.decide(Failure, CausePQInTLS12, blameServer, "the server chose %s in a %s handshake", j.v.Group, j.v.Version)
 }
 
 // surprise: it completed, and not in a way the rules allow.

@@ -92,6 +92,7 @@ func TestClassify(t *testing.T) {
 		{"its twin asks again", "tier", "go", deferred, pqList, "x25519mlkem768", func(o *Observation) { o.Wire.HRR = &ServerHello{} }, nil, Hybrid, "", ""},
 		{"hello rewritten on the way", "go", "go", pqList, pqList, "x25519", func(o *Observation) { o.Wire.AtServer[0].SHA256 = "bb" }, nil, Downgrade, CauseHelloRewritten, "link"},
 		{"TLS 1.2 came out", "go", "go", pqList, pqList, "x25519", func(o *Observation) { o.Wire.ServerHello.Version = 0x0303 }, nil, Downgrade, CauseTLS12, "server"},
+		{"post-quantum group in TLS 1.2", "go", "go", pqList, pqList, "x25519mlkem768", func(o *Observation) { o.Wire.ServerHello.Version = 0x0303 }, nil, Failure, CausePQInTLS12, "server"},
 		{"client never offered it", "go", "go", pqList, pqList, "x25519", func(o *Observation) { o.Wire.ClientHellos[0].Groups = MustOffer("x25519").Groups() }, nil, Downgrade, CauseClientPreferredClassical, "client"},
 
 		{"wrong server", "go", "go", pqList, pqList, "x25519mlkem768", func(o *Observation) { o.Client.Reached = "server-2" }, nil, Misroute, CauseWrongServer, "link"},

@@ -51,6 +51,7 @@ var causeWords = map[lab.Cause]string{
 	lab.CauseSilentMidHandshake:       "nothing more came after the ServerHello",
 	lab.CauseClosedMidHandshake:       "the connection was closed after the ServerHello",
 	lab.CauseNoApplicationData:        "the handshake ended, but no application data crossed",
+	lab.CausePQInTLS12:                "the server chose a post-quantum group in a TLS 1.2 handshake",
 	lab.CauseNoConnection:             "TCP did not connect",
 	lab.CauseNoHello:                  "the client connected and sent no ClientHello",
 	lab.CauseWrongServer:              "the certificate shown was another server's",

@@ -2,6 +2,7 @@ package scenarios
 
 import (
 	"slices"
+	"strings"
 
 	"hybridlab/lab"
 	"hybridlab/lab/wire"
@@ -28,6 +29,8 @@ type offers struct {
 	lists    []string // hybrid and classical, one tier
 	tiers    []string // hybrid preferred to classical: only a server's list can say it
 	deferred []string // classical share sent, hybrid only advertised: only a client's can
+	pairs    []string // two hybrid shares, in both orders
+	many     []string // post-quantum only, and everything
 }
 
 func shapes(groups []string) offers {
@@ -39,6 +42,22 @@ func shapes(groups []string) offers {
 		s.lists = append(s.lists, h.hybrid+"+"+h.classical)
 		s.tiers = append(s.tiers, h.hybrid+">"+h.classical)
 		s.deferred = append(s.deferred, h.classical+"+~"+h.hybrid)
+	}
+	pq := slices.DeleteFunc(slices.Clone(groups), func(g string) bool { return !strings.Contains(g, "mlkem") })
+	for i, a := range pq {
+		for _, b := range pq[:i] {
+			if strings.HasPrefix(a, "mlkem") || strings.HasPrefix(b, "mlkem") {
+				continue // pure ML-KEM beside a hybrid is nobody's configuration
+			}
+			s.pairs = append(s.pairs, "*"+a+"+*"+b, "*"+b+"+*"+a)
+		}
+	}
+	if len(pq) > 1 {
+		s.many = append(s.many, strings.Join(pq, "+"))
+	}
+	if len(groups) > len(pq)+1 && len(pq) > 1 {
+		classical := slices.DeleteFunc(slices.Clone(groups), func(g string) bool { return strings.Contains(g, "mlkem") })
+		s.many = append(s.many, strings.Join(slices.Concat(pq, classical), "+"))
 	}
 	return s
 }
@@ -58,6 +77,13 @@ func Cases(groups []string) []lab.Case {
 		{s.deferred, s.alone}, // HelloRetryRequest, or not
 		{s.deferred, s.lists},
 		{s.deferred, s.tiers},
+		{s.pairs, s.alone},
+		{s.pairs, untouched},
+		{s.many, s.alone},
+		{s.alone, s.many},
+		{s.many, s.many},
+		{untouched, s.many},
+		{s.many, untouched},
 		{untouched, untouched},
 		{untouched, s.alone},
 		{s.alone, untouched},
