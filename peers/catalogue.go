@@ -70,6 +70,23 @@ func (c Catalogue) Bring(id lab.PeerID, img Image) (Peer, error) {
 	return p, nil
 }
 
+// Recall makes the row again of a peer that was brought to an earlier run,
+// from what the run recorded: enough to judge by, and nothing to start.
+func (c Catalogue) Recall(id lab.PeerID, client, server []wire.Group, rules lab.Rules) Peer {
+	p, known := c.like(id)
+	if !known {
+		p = Peer{Rules: rules, driver: contract{}}
+	}
+	p.ID, p.Image, p.local, p.Roles = id, "recorded", nil, nil
+	if p.Groups = client; client != nil {
+		p.Roles = append(p.Roles, lab.ClientRole)
+	}
+	if server != nil {
+		p.Groups, p.Roles = server, append(p.Roles, lab.ServerRole)
+	}
+	return p
+}
+
 // like finds the row that a peer of the same name is configured as.
 func (c Catalogue) like(id lab.PeerID) (best Peer, ok bool) {
 	name, version, _ := strings.Cut(string(id), "@")

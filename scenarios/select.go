@@ -13,7 +13,8 @@ import (
 // Axes choose cells, for both front ends. Lists may hold "*".
 type Axes struct {
 	Fabric           string   // embedded, containers or auto
-	Clients, Servers []string // empty: the level's, as all lists
+	Own              []string // the user's images as peers, each NAME@VERSION=IMAGE
+	Clients, Servers []string // empty: the level's, as all lists, and the user's own
 	Groups, Links    []string
 	LinkFile         string   // YAML with links of the user's own; empty: none
 	Cells            []string // exactly these cell ids; the lists above are then ignored
@@ -25,6 +26,7 @@ type Axes struct {
 type Selection struct {
 	Plan      lab.Plan
 	Links     rig.Links
+	Peers     rig.Catalogue
 	Fabric    rig.Kind
 	FabricWhy string
 }
@@ -37,6 +39,9 @@ func (a Axes) Choose(ctx context.Context) (Selection, error) {
 		return s, err
 	}
 	if s.Fabric, s.FabricWhy, err = rig.ChooseFabric(ctx, a.Fabric); err != nil {
+		return s, err
+	}
+	if s.Peers, err = rig.Bring(ctx, s.Fabric, a.Own); err != nil {
 		return s, err
 	}
 	if s.Plan, err = a.expand(s); err != nil {
@@ -84,7 +89,7 @@ func (a Axes) expand(s Selection) (lab.Plan, error) {
 	if err != nil {
 		return lab.Plan{}, err
 	}
-	return lab.Expand(m, rig.Catalogue{}), nil
+	return lab.Expand(m, s.Peers), nil
 }
 
 // exactly plans the cells given by id.
@@ -102,7 +107,7 @@ func (a Axes) exactly(s Selection) (lab.Plan, error) {
 		if len(c.Boxes) > 0 {
 			return p, fmt.Errorf("select cell %q: this version has no boxes", id)
 		}
-		one := lab.Expand(m, rig.Catalogue{})
+		one := lab.Expand(m, s.Peers)
 		p.Cells = append(p.Cells, one.Cells...)
 		p.Excluded = append(p.Excluded, one.Excluded...)
 	}
@@ -119,8 +124,8 @@ func (a Axes) matrix(s Selection) (lab.Matrix, error) {
 		return lab.Matrix{}, err
 	}
 	m := lab.Matrix{
-		Clients: peers(s.Fabric, lab.ClientRole, a.Clients, level),
-		Servers: peers(s.Fabric, lab.ServerRole, a.Servers, level),
+		Clients: peers(s, lab.ClientRole, a.Clients, level),
+		Servers: peers(s, lab.ServerRole, a.Servers, level),
 		Cases:   Cases(groups),
 		Links:   list(a.Links, level.Links, s.Links.Names()),
 	}
@@ -143,16 +148,17 @@ func list[T ~string](named []string, level, all []T) []T {
 	return out
 }
 
-// peers lists the peers for one end: of the level's and of "*" only those
-// that have the role, of the user's own words all, for check to judge.
-func peers(fabric rig.Kind, role lab.Role, named []string, level Level) []lab.PeerID {
+// peers lists the peers for one end: of the level's, of those the user
+// brought and of "*" only those that have the role, of the user's own words
+// all, for check to judge.
+func peers(s Selection, role lab.Role, named []string, level Level) []lab.PeerID {
 	var can []lab.PeerID
-	for _, id := range level.Peers[fabric] {
-		if fabric.Check(id, role) == nil {
+	for _, id := range slices.Concat(level.Peers[s.Fabric], s.Peers.Brought()) {
+		if s.Peers.Check(s.Fabric, id, role) == nil {
 			can = append(can, id)
 		}
 	}
-	return list(named, can, fabric.Peers(role))
+	return list(named, can, s.Peers.Peers(s.Fabric, role))
 }
 
 // check refuses names that nothing answers to.
@@ -163,12 +169,12 @@ func (a Axes) check(s Selection, m lab.Matrix) error {
 		}
 	}
 	for _, id := range m.Clients {
-		if err := s.Fabric.Check(id, lab.ClientRole); err != nil {
+		if err := s.Peers.Check(s.Fabric, id, lab.ClientRole); err != nil {
 			return err
 		}
 	}
 	for _, id := range m.Servers {
-		if err := s.Fabric.Check(id, lab.ServerRole); err != nil {
+		if err := s.Peers.Check(s.Fabric, id, lab.ServerRole); err != nil {
 			return err
 		}
 	}

@@ -46,14 +46,14 @@ func Start(ctx context.Context, s Selection, o Options) (*Session, error) {
 		return nil, err
 	}
 	r, err := rig.Open(ctx, rig.Config{
-		Kind: s.Fabric, Run: id, Links: s.Links, Peers: s.Plan.Peers(), Logs: filepath.Join(rec.Dir, lab.LogsDir), Progress: o.Progress,
+		Kind: s.Fabric, Run: id, Links: s.Links, Known: s.Peers, Peers: s.Plan.Peers(), Logs: filepath.Join(rec.Dir, lab.LogsDir), Progress: o.Progress,
 	})
 	if err != nil {
 		return nil, errors.Join(err, rec.Close(time.Now().UTC()))
 	}
 	rec.Report.Peers, rec.Report.Kernel = r.Peers(), r.Kernel()
 	ss := &Session{Recorder: rec, rig: r, Runner: &lab.Runner{
-		Fabric: r, Known: rig.Catalogue{}, Sink: rec, Seed: o.Seed, CleanLink: s.Links.Clean, Attempts: o.Attempts,
+		Fabric: r, Known: s.Peers, Sink: rec, Seed: o.Seed, CleanLink: s.Links.Clean, Attempts: o.Attempts,
 	}}
 	return ss, rec.SaveReport()
 }

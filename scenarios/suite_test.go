@@ -80,7 +80,7 @@ func describe(p lab.Plan) {
 				AddReportEntry(string(v.Outcome), ReportEntryVisibilityFailureOrVerbose, v.Why)
 				Expect(v.Cell).To(Equal(c.ID))
 				Expect(v.Outcome).NotTo(Equal(lab.Fault), v.Why)
-				if want, ok := Expected(c, rig.Catalogue{}); ok {
+				if want, ok := Expected(c, chosen.Peers); ok {
 					Expect(want).To(ContainElement(v.Outcome), "%s\n%s", v.Why, v.Capture)
 				}
 			})

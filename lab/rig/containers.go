@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/netip"
 	"os"
+	"sync"
 	"time"
 
 	"hybridlab/docker"
@@ -23,21 +24,28 @@ import (
 type containers struct {
 	daemon    *docker.Daemon
 	network   *docker.Network
-	all       []*docker.Container
+	self      string // our executable, copied into every container
+	kernel    string // release of the kernel of the containers
 	path      *tun.Carrier
 	stations  map[lab.PeerID]*station
+	absent    map[lab.PeerID]string // peers that cannot be used, and why
 	authority *peers.Authority
 	links     Links
 	slots     *slots
 	pressure  *pressure
 	logs      string // directory for what servers printed; empty: nowhere
 	stop      context.CancelFunc
+
+	mu  sync.Mutex
+	all []*docker.Container // everything to be stopped
 }
 
 // openContainers builds what images are missing, starts every container
-// side by side and connects to it. On error nothing is left behind.
+// side by side and connects to it. On error nothing is left behind. A peer
+// that cannot be used is no error: it is listed with the reason, and its
+// cells are faults.
 func openContainers(ctx context.Context, c Config) (_ *Rig, err error) {
-	f := &containers{links: c.Links, logs: c.Logs, slots: newSlots(), pressure: &pressure{}, stations: map[lab.PeerID]*station{}}
+	f := &containers{links: c.Links, logs: c.Logs, slots: newSlots(), pressure: &pressure{}, stations: map[lab.PeerID]*station{}, absent: map[lab.PeerID]string{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, f.Close())
@@ -54,20 +62,28 @@ func openContainers(ctx context.Context, c Config) (_ *Rig, err error) {
 	if f.authority, err = peers.NewAuthority(); err != nil {
 		return nil, err
 	}
-	images, err := f.images(ctx, c.Peers)
+	if f.self, err = os.Executable(); err != nil {
+		return nil, fmt.Errorf("find our own executable: %w", err)
+	}
+	infos, err := c.infos()
 	if err != nil {
 		return nil, err
 	}
 	if f.network, err = f.daemon.CreateNetwork(ctx, c.Run); err != nil {
 		return nil, err
 	}
-	if err := f.start(ctx, c.Peers, images); err != nil {
+	path, err := f.startPath(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.startPeers(ctx, c, infos, path); err != nil {
 		return nil, err
 	}
 	watch, stop := context.WithCancel(context.Background())
 	f.stop = stop
 	go f.pressure.watch(watch)
-	return f.rig(ctx, c, images)
+	f.probe(ctx, c, infos)
+	return &Rig{Fabric: f, closer: f, kernel: "Linux " + f.kernel, peers: infos}, ctx.Err()
 }
 
 func orDiscard(w io.Writer) io.Writer {
@@ -80,98 +96,147 @@ func orDiscard(w io.Writer) io.Writer {
 // pathFolder is the image of the path; any image would do.
 const pathFolder, pathSuite = "path", "trixie"
 
-// images builds or finds the images: the peers' in their order, then the path's.
-func (f *containers) images(ctx context.Context, ids []lab.PeerID) ([]docker.Image, error) {
-	var out []docker.Image
-	for _, id := range ids {
-		p, err := peers.Lookup(id)
-		if err != nil {
-			return nil, err
-		}
-		img, err := f.daemon.Build(ctx, p.Folder, p.Suite, false)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, img)
-	}
+func (f *containers) startPath(ctx context.Context) (*docker.Container, error) {
 	img, err := f.daemon.Build(ctx, pathFolder, pathSuite, false)
-	return append(out, img), err
+	if err != nil {
+		return nil, err
+	}
+	c, err := f.container(ctx, docker.Spec{Name: "path", Image: img.ID, Args: []string{"path"}, Router: true})
+	if err != nil {
+		return nil, err
+	}
+	dialing, stop := whileUp(ctx, c)
+	defer stop()
+	if f.path, err = tun.Dial(dialing, c.Control, c.Token); err != nil {
+		return nil, containerError(c, err)
+	}
+	return c, nil
 }
 
-// start starts the containers and connects to what runs in them.
-func (f *containers) start(ctx context.Context, ids []lab.PeerID, images []docker.Image) error {
-	self, err := os.Executable()
+// container starts a container that will be stopped with the fabric.
+func (f *containers) container(ctx context.Context, s docker.Spec) (*docker.Container, error) {
+	s.Network, s.Binary = f.network, f.self
+	c, err := f.daemon.Start(ctx, s)
 	if err != nil {
-		return fmt.Errorf("find our own executable: %w", err)
+		return nil, err
 	}
-	var specs []docker.Spec
-	for i, img := range images {
-		s := docker.Spec{Name: "path", Image: img.ID, Network: f.network, Binary: self, Args: []string{"path"}, Router: true}
-		if i < len(ids) {
-			s = docker.Spec{Name: fmt.Sprintf("peer-%d", i), Image: img.ID, Network: f.network, Binary: self, Args: []string{"agent"}}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.all = append(f.all, c)
+	return c, nil
+}
+
+// startTime bounds what a peer's start may take, its proof included.
+const startTime = time.Minute
+
+// whileUp is ctx for as long as the container runs, at most startTime.
+func whileUp(ctx context.Context, c *docker.Container) (context.Context, context.CancelFunc) {
+	ctx, stop := context.WithTimeout(ctx, startTime)
+	go func() {
+		select {
+		case <-c.Ended():
+			stop()
+		case <-ctx.Done():
 		}
-		specs = append(specs, s)
-	}
-	if f.all, err = f.daemon.StartAll(ctx, specs); err != nil {
-		return err
-	}
-	path := f.all[len(ids)]
-	if f.path, err = tun.Dial(ctx, path.Control, path.Token); err != nil {
-		return containerError(path, err)
-	}
-	for i, id := range ids {
-		if f.stations[id], err = f.connect(ctx, id, f.all[i], path); err != nil {
-			return containerError(f.all[i], err)
-		}
-	}
-	return nil
+	}()
+	return ctx, stop
 }
 
 // containerError adds a container's last words, if it has ended.
 func containerError(c *docker.Container, err error) error {
+	if explained := c.Explain(err); explained != err {
+		return explained
+	}
 	select {
 	case <-c.Ended():
-		return fmt.Errorf("%w (container %s ended: %s)", err, c.Name, c.Why())
+		return fmt.Errorf("%w (%s)", err, c.Why())
 	default:
 		return err
 	}
 }
 
-func (f *containers) connect(ctx context.Context, id lab.PeerID, c, path *docker.Container) (*station, error) {
-	p, err := peers.Lookup(id)
-	if err != nil {
-		return nil, err
+// startPeers brings up every peer; infos is filled in. The error is the end
+// of ctx.
+func (f *containers) startPeers(ctx context.Context, c Config, infos []lab.PeerInfo, path *docker.Container) error {
+	stations, errs := make([]*station, len(infos)), make([]error, len(infos))
+	var wg sync.WaitGroup
+	for i := range infos {
+		p, err := c.Known.all().Lookup(infos[i].ID)
+		if err != nil {
+			return err
+		}
+		img, err := f.image(ctx, p) // one after the other: two might want the same base
+		if err != nil {
+			errs[i] = err
+			continue
+		}
+		infos[i].Image = img.ID
+		wg.Go(func() {
+			spec := docker.Spec{Name: fmt.Sprintf("peer-%d", i), Image: img.ID, Args: []string{"agent"}}
+			stations[i], errs[i] = f.startPeer(ctx, p, spec, path, &infos[i])
+		})
 	}
-	a, err := agent.Dial(ctx, c.Control, c.Token)
-	if err != nil {
-		return nil, err
+	wg.Wait()
+	for i, err := range errs {
+		id := infos[i].ID
+		if err == nil {
+			f.stations[id] = stations[i]
+			continue
+		}
+		infos[i].Unavailable = err.Error()
+		f.absent[id] = err.Error()
+		fmt.Fprintf(orDiscard(c.Progress), "peer %s cannot be used: %v\n", id, err)
 	}
-	return &station{peer: p, container: c, agent: a, fabric: f, servers: map[string]*instance{}, ports: firstPort}, a.Route(ctx, path.IPv4, path.IPv6)
+	return ctx.Err()
 }
 
-// rig reads the peers' versions and probes them.
-func (f *containers) rig(ctx context.Context, c Config, images []docker.Image) (*Rig, error) {
-	info, err := f.stations[c.Peers[0]].agent.Info(ctx)
+// image finds the image that the user brought, or builds the peer's.
+func (f *containers) image(ctx context.Context, p peers.Peer) (docker.Image, error) {
+	if p.Image != "" {
+		return f.daemon.Find(ctx, p.Image)
+	}
+	return f.daemon.Build(ctx, p.Folder, p.Suite, false)
+}
+
+// startPeer starts a peer's container, connects to it, asks for the version
+// and has the peer prove itself. The container lives until the fabric ends.
+func (f *containers) startPeer(ctx context.Context, p peers.Peer, spec docker.Spec, path *docker.Container, info *lab.PeerInfo) (*station, error) {
+	c, err := f.container(ctx, spec)
 	if err != nil {
 		return nil, err
 	}
-	versions := map[lab.PeerID]string{}
-	for _, id := range c.Peers {
-		if versions[id], err = f.stations[id].version(ctx); err != nil {
-			return nil, err
-		}
+	ctx, stop := whileUp(ctx, c)
+	defer stop()
+	a, err := agent.Dial(ctx, c.Control, c.Token)
+	if err != nil {
+		return nil, containerError(c, err)
 	}
-	digest := func(id lab.PeerID) string {
-		for i, other := range c.Peers {
-			if other == id {
-				return images[i].ID
-			}
-		}
-		return ""
+	s := newStation(f, p, c, a, firstPort)
+	if err := a.Route(ctx, path.IPv4, path.IPv6); err != nil {
+		return nil, s.gone(err)
 	}
-	r := &Rig{Fabric: f, closer: f, kernel: "Linux " + info.Kernel}
-	r.peers = probe(ctx, f, c.Peers, c.ProbeAll, func(id lab.PeerID) (string, string) { return versions[id], digest(id) })
-	return r, ctx.Err()
+	if info.Version, err = s.version(ctx); err != nil {
+		return nil, err
+	}
+	return s, s.prove(ctx)
+}
+
+// probe looks at the peers that are there. The reference stands in from the
+// container of one of them, whichever.
+func (f *containers) probe(ctx context.Context, c Config, infos []lab.PeerInfo) {
+	for _, s := range f.stations {
+		if info, err := s.agent.Info(ctx); err == nil {
+			f.kernel = info.Kernel
+		}
+		if row, err := peers.Lookup(reference); err == nil && f.stations[reference] == nil {
+			ref := newStation(f, row, s.container, s.agent, referencePort)
+			f.stations[reference] = ref
+			defer delete(f.stations, reference)
+			defer ref.close(ctx)
+		}
+		break
+	}
+	probe(ctx, f, reference, c, infos)
 }
 
 // closing bounds the removal of everything.
@@ -211,10 +276,15 @@ func (f *containers) Run(ctx context.Context, c lab.Cell, seed uint64) (lab.Evid
 	if err != nil {
 		return lab.Evidence{}, err
 	}
-	client, server := f.stations[c.Client], f.stations[c.Server]
-	if client == nil || server == nil {
-		return lab.Evidence{}, fmt.Errorf("run cell %q: one of its peers was not started", c.ID)
+	for _, id := range []lab.PeerID{c.Client, c.Server} {
+		if why := f.absent[id]; why != "" {
+			return lab.Evidence{}, fmt.Errorf("peer %s cannot be used: %s", id, why)
+		}
+		if f.stations[id] == nil {
+			return lab.Evidence{}, fmt.Errorf("peer %s was not started for this run", id)
+		}
 	}
+	client, server := f.stations[c.Client], f.stations[c.Server]
 	slot, err := f.slots.take()
 	if err != nil {
 		return lab.Evidence{}, err
@@ -241,6 +311,10 @@ func (f *containers) Run(ctx context.Context, c lab.Cell, seed uint64) (lab.Evid
 // whose doing it was.
 func (f *containers) handshake(ctx context.Context, c lab.Cell, link netem.Link, slot uint16, client, server *station) (lab.Evidence, lab.Role, error) {
 	s, err := server.serve(ctx, c.Accept, link)
+	var stillborn *stillbornError
+	if errors.As(err, &stillborn) { // the peer's doing, and the judge's to name
+		return lab.Evidence{Addressed: s.identity, Server: stillborn.end}, "", nil
+	}
 	if err != nil {
 		return lab.Evidence{}, lab.ServerRole, err
 	}

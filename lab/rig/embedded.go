@@ -2,6 +2,7 @@ package rig
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"sync"
@@ -53,7 +54,7 @@ type account struct {
 	keylog []byte
 }
 
-func openEmbedded(links Links) (*embedded, error) {
+func openEmbedded(ctx context.Context, c Config) (*Rig, error) {
 	n, err := netstack.New()
 	if err != nil {
 		return nil, fmt.Errorf("start netstack: %w", err)
@@ -62,10 +63,29 @@ func openEmbedded(links Links) (*embedded, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &embedded{net: n, authority: authority, links: links, slots: newSlots(), pressure: &pressure{}, servers: map[serverKey]*server{}, ports: 1024}
+	f := &embedded{net: n, authority: authority, links: c.Links, slots: newSlots(), pressure: &pressure{}, servers: map[serverKey]*server{}, ports: 1024}
 	f.ctx, f.stop = context.WithCancel(context.Background())
 	go f.pressure.watch(f.ctx)
-	return f, nil
+	r := &Rig{Fabric: f, closer: f, kernel: "gvisor netstack"}
+	if r.peers, err = f.introduce(c); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	probe(ctx, r, reference, c, r.peers)
+	return r, nil
+}
+
+// introduce asks the peers what they are. They need no proof: what they
+// cannot do is refused in this process, before their TLS is asked.
+func (f *embedded) introduce(c Config) ([]lab.PeerInfo, error) {
+	infos, err := c.infos()
+	for i := range infos {
+		local, err := peers.InProcess(infos[i].ID)
+		if err != nil {
+			return nil, err
+		}
+		infos[i].Version = local.Version() + " (in process)"
+	}
+	return infos, err
 }
 
 func (f *embedded) Close() error {

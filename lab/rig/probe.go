@@ -10,30 +10,31 @@ import (
 	"hybridlab/peers"
 )
 
+// reference is the peer that stands in at the other end for a peer that
+// cannot be both.
+const reference lab.PeerID = "crafted"
+
 // probe finds out on the wire what each peer can do: one real handshake with
 // itself for every group, alone, over the clean link. A client can do a group
 // when its ClientHello offers it; a server when its ServerHello selects it.
-// The groups are those the row declares, and with all every final one of the
-// registry, so that a peer that can do more than its row says is seen too.
-func probe(ctx context.Context, f lab.Fabric, ids []lab.PeerID, all bool, provenance func(lab.PeerID) (version, image string)) []lab.PeerInfo {
-	infos := make([]lab.PeerInfo, len(ids))
+// The groups are those the row declares, and with ProbeAll every final one of
+// the registry, so that a peer that can do more than its row says is seen too.
+// Unavailable peers are passed over.
+func probe(ctx context.Context, f lab.Fabric, ref lab.PeerID, c Config, infos []lab.PeerInfo) {
 	var wg sync.WaitGroup
 	busy := make(chan struct{}, probesInFlight)
-	for i, id := range ids {
-		p, err := peers.Lookup(id)
-		if err != nil {
-			infos[i] = lab.PeerInfo{ID: id, Unavailable: err.Error()}
+	for i := range infos {
+		info := &infos[i]
+		p, err := c.Known.all().Lookup(info.ID)
+		if err != nil || info.Unavailable != "" {
 			continue
 		}
-		info := &infos[i]
-		*info = lab.PeerInfo{ID: id, Client: lab.Capability{Declared: declared(p, lab.ClientRole)}, Server: lab.Capability{Declared: declared(p, lab.ServerRole)}}
-		info.Version, info.Image = provenance(id)
 		var mu sync.Mutex
-		for _, g := range candidates(p, all) {
+		for _, g := range candidates(p, c.ProbeAll) {
 			wg.Go(func() {
 				busy <- struct{}{}
 				defer func() { <-busy }()
-				offers, selects := probeGroup(ctx, f, id, g)
+				offers, selects := probeGroup(ctx, f, p, ref, g)
 				mu.Lock()
 				defer mu.Unlock()
 				if offers {
@@ -50,7 +51,6 @@ func probe(ctx context.Context, f lab.Fabric, ids []lab.PeerID, all bool, proven
 		slices.Sort(infos[i].Client.Probed)
 		slices.Sort(infos[i].Server.Probed)
 	}
-	return infos
 }
 
 // candidates are the groups worth a probe.
@@ -77,13 +77,35 @@ func declared(p peers.Peer, role lab.Role) []wire.Group {
 	return gs
 }
 
-func probeGroup(ctx context.Context, f lab.Fabric, id lab.PeerID, g wire.Group) (offers, selects bool) {
+// probeGroup runs the peer against itself, and against the reference where it
+// has one role, or can be told of the group in one.
+func probeGroup(ctx context.Context, f lab.Fabric, p peers.Peer, ref lab.PeerID, g wire.Group) (offers, selects bool) {
 	alone := lab.Offer{Listed: []lab.ListedGroup{{Group: g}}}
-	c := lab.NewCell(id, id, alone, alone, cleanV4)
-	e, err := f.Run(ctx, c, 0)
-	o := lab.Observe(c, 1, e, err)
-	if len(o.Wire.ClientHellos) > 0 {
-		offers = slices.Contains(o.Wire.ClientHellos[0].Groups, g)
+	run := func(client, server lab.PeerID, offer, accept lab.Offer) lab.Observation {
+		c := lab.NewCell(client, server, offer, accept, cleanV4)
+		e, err := f.Run(ctx, c, 0)
+		o := lab.Observe(c, 1, e, err)
+		if client == p.ID && len(o.Wire.ClientHellos) > 0 {
+			offers = offers || slices.Contains(o.Wire.ClientHellos[0].Groups, g)
+		}
+		if server == p.ID && o.Wire.ServerHello != nil {
+			selects = selects || o.Wire.ServerHello.Group == g
+		}
+		return o
 	}
-	return offers, o.Wire.ServerHello != nil && o.Wire.ServerHello.Group == g
+	client, server := p.Plays(lab.ClientRole), p.Plays(lab.ServerRole)
+	if client && server {
+		o := run(p.ID, p.ID, alone, alone)
+		client, server = o.Server.Unsupported != "", o.Client.Unsupported != ""
+	}
+	if client {
+		run(p.ID, ref, alone, anyGroup) // a hello is all that is wanted
+	}
+	if server {
+		run(ref, p.ID, alone, alone)
+	}
+	return offers, selects
 }
+
+// anyGroup is something the reference can be.
+var anyGroup = lab.MustOffer("x25519")

@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"runtime"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -18,7 +17,6 @@ import (
 
 	"hybridlab/docker"
 	"hybridlab/lab"
-	"hybridlab/peers"
 )
 
 // Kind is which fabric carries the packets.
@@ -84,73 +82,16 @@ func (ls Links) Waiting(name string) time.Duration {
 	return budget(l) - slack
 }
 
-// Peers lists the peers that have the role in this fabric.
-func (k Kind) Peers(role lab.Role) []lab.PeerID {
-	var out []lab.PeerID
-	for _, p := range peers.Table() {
-		if p.Plays(role) && k.runs(p.ID) {
-			out = append(out, p.ID)
-		}
-	}
-	return out
-}
-
-// runs reports whether the fabric can run the peer at all.
-func (k Kind) runs(id lab.PeerID) bool {
-	_, err := peers.InProcess(id)
-	return k == Containers || err == nil
-}
-
-// Check says whether a peer has the role in this fabric; the error names
-// those that have.
-func (k Kind) Check(id lab.PeerID, role lab.Role) error {
-	p, err := peers.Lookup(id)
-	switch {
-	case err != nil:
-		return err
-	case !p.Plays(role):
-		return fmt.Errorf("use %s as %s: it has no such role; want one of %s", id, role, join(k.Peers(role)))
-	case !k.runs(id):
-		return fmt.Errorf("use %s in the embedded fabric: it runs in containers only; want one of %s", id, join(k.Peers(role)))
-	}
-	return nil
-}
-
-// Catalogue is the peers' rows as the planner and the judge need them.
-type Catalogue struct{}
-
-var _ lab.Catalogue = Catalogue{}
-
-// Rules implements lab.Catalogue.
-func (Catalogue) Rules(id lab.PeerID) lab.Rules {
-	p, err := peers.Lookup(id)
-	if err != nil {
-		return lab.Rules{}
-	}
-	return p.Rules
-}
-
-// Unsupported implements lab.Catalogue.
-func (Catalogue) Unsupported(id lab.PeerID, role lab.Role, o lab.Offer) string {
-	p, err := peers.Lookup(id)
-	if err != nil {
-		return err.Error()
-	}
-	if err := p.Supports(role, o); err != nil {
-		return err.Error()
-	}
-	return ""
-}
-
 // Config says what a run needs.
 type Config struct {
 	Kind     Kind
 	Run      string // run id, the label on every container
 	Links    Links
-	Peers    []lab.PeerID
-	ProbeAll bool      // probe every group of the registry, not only the declared ones
-	Logs     string    // directory for the peers' logs; created when there is something to log
-	Progress io.Writer // one line per slow step
+	Known    Catalogue
+	Peers    []lab.PeerID // of those known
+	ProbeAll bool         // probe every group of the registry, not only the declared ones
+	Logs     string       // directory for the peers' logs; created when there is something to log
+	Progress io.Writer    // one line per slow step
 }
 
 // Rig is a started fabric with its peers probed.
@@ -164,15 +105,27 @@ type Rig struct {
 // Open starts the fabric and probes the peers. The error is the lab's own.
 func Open(ctx context.Context, c Config) (*Rig, error) {
 	if c.Kind == Embedded {
-		f, err := openEmbedded(c.Links)
+		return openEmbedded(ctx, c)
+	}
+	return openContainers(ctx, c)
+}
+
+// infos are the provenances of the run's peers before anything is known but
+// what their rows declare.
+func (c Config) infos() ([]lab.PeerInfo, error) {
+	var out []lab.PeerInfo
+	for _, id := range c.Peers {
+		p, err := c.Known.all().Lookup(id)
 		if err != nil {
 			return nil, err
 		}
-		r := &Rig{Fabric: f, closer: f, kernel: "gvisor netstack"}
-		r.peers = probe(ctx, r, c.Peers, c.ProbeAll, func(id lab.PeerID) (string, string) { return runtime.Version() + " (in process)", "" })
-		return r, nil
+		info := lab.PeerInfo{ID: id, Client: lab.Capability{Declared: declared(p, lab.ClientRole)}, Server: lab.Capability{Declared: declared(p, lab.ServerRole)}}
+		if p.Image != "" {
+			info.Rules = &p.Rules
+		}
+		out = append(out, info)
 	}
-	return openContainers(ctx, c)
+	return out, nil
 }
 
 // Peers is the provenance of the peers in use.
@@ -218,13 +171,13 @@ func join[T ~string](names []T) string {
 }
 
 // Probe starts the fabric with every peer it can run, only to look at them.
-func Probe(ctx context.Context, kind Kind, w io.Writer) ([]lab.PeerInfo, error) {
+func Probe(ctx context.Context, kind Kind, known Catalogue, w io.Writer) ([]lab.PeerInfo, error) {
 	links, err := NewLinks(nil, "")
 	if err != nil {
 		return nil, err
 	}
-	ids := slices.Compact(slices.Sorted(slices.Values(slices.Concat(kind.Peers(lab.ClientRole), kind.Peers(lab.ServerRole)))))
-	r, err := Open(ctx, Config{Kind: kind, Run: NewRunID(), Links: links, Peers: ids, ProbeAll: true, Progress: w})
+	ids := slices.Compact(slices.Sorted(slices.Values(slices.Concat(known.Peers(kind, lab.ClientRole), known.Peers(kind, lab.ServerRole)))))
+	r, err := Open(ctx, Config{Kind: kind, Run: NewRunID(), Links: links, Known: known, Peers: ids, ProbeAll: true, Progress: w})
 	if err != nil {
 		return nil, err
 	}

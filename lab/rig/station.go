@@ -30,8 +30,9 @@ type station struct {
 // Ports of servers in a container: below Linux's ephemeral range, so that no
 // client's port is in the way.
 const (
-	firstPort = 2000
-	lastPort  = 32000
+	firstPort     = 2000
+	lastPort      = 32000
+	referencePort = 28000 // of a second station in the container, for a while
 )
 
 // instance is one running server process.
@@ -43,6 +44,17 @@ type instance struct {
 	identity string
 	req      peers.Request
 	one      bool // serves one cell and ends
+}
+
+func newStation(f *containers, p peers.Peer, c *docker.Container, a *agent.Client, ports uint16) *station {
+	return &station{peer: p, container: c, agent: a, fabric: f, servers: map[string]*instance{}, ports: ports}
+}
+
+// close ends the servers of a station whose container goes on.
+func (s *station) close(ctx context.Context) {
+	for _, i := range s.running() {
+		s.agent.Stop(ctx, i.id) // its container's end is another's to report
+	}
 }
 
 func (s *station) addr(v6 bool) netip.Addr {
@@ -112,21 +124,31 @@ func (s *station) launch(ctx context.Context, accept lab.Offer, link netem.Link,
 		return err
 	}
 	if i.id, err = s.agent.Start(ctx, cmd); err != nil {
-		return s.notStarted(ctx, i, err)
+		return s.notStarted(i, err)
 	}
 	return nil
 }
 
+// stillbornError is a server that ended, or was not ready in time, instead of
+// serving.
+type stillbornError struct{ end lab.End }
+
+func (e *stillbornError) Error() string { return "start server: " + e.end.Error }
+
 // notStarted asks why a server did not come up: exit 127 and words that mean
-// "cannot do that" are the peer's answer, not the lab's failure.
-func (s *station) notStarted(ctx context.Context, i *instance, err error) error {
+// "cannot do that" are the peer's answer, as is any other end; neither is the
+// lab's failure.
+func (s *station) notStarted(i *instance, err error) error {
 	var ended *agent.EndedError
-	if errors.As(err, &ended) {
-		if end, _ := s.peer.Parse(i.req, ended.Result); end.Unsupported != "" {
-			return fmt.Errorf("%w: %s", peers.ErrUnsupported, end.Unsupported)
-		}
+	if !errors.As(err, &ended) {
+		return s.gone(fmt.Errorf("start server: %w", err))
 	}
-	return s.gone(fmt.Errorf("start server: %w", err))
+	end, _ := s.peer.Parse(i.req, ended.Result)
+	if end.Unsupported != "" {
+		return fmt.Errorf("%w: %s", peers.ErrUnsupported, end.Unsupported)
+	}
+	end.Done, end.Data, end.Error = false, false, ended.Why
+	return &stillbornError{end}
 }
 
 // dial runs one client.

@@ -42,7 +42,7 @@ The verdicts it replaces are kept as verdicts.previous.jsonl when any of them ch
 const previousFile = "verdicts.previous.jsonl"
 
 func rejudge(w io.Writer, d *lab.RunDir, links rig.Links, dry bool) error {
-	now, err := lab.Rejudge(d, rig.Catalogue{}, links.Clean)
+	now, err := lab.Rejudge(d, rig.Recall(d.Report.Peers), links.Clean)
 	if err != nil {
 		return err
 	}

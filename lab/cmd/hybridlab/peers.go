@@ -16,6 +16,7 @@ import (
 
 func peersCommand() *cobra.Command {
 	var fabric string
+	var own []string
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "peers",
@@ -26,7 +27,11 @@ func peersCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			infos, err := rig.Probe(cmd.Context(), kind, cmd.ErrOrStderr())
+			known, err := rig.Bring(cmd.Context(), kind, own)
+			if err != nil {
+				return err
+			}
+			infos, err := rig.Probe(cmd.Context(), kind, known, cmd.ErrOrStderr())
 			if err != nil {
 				return labError(err)
 			}
@@ -43,6 +48,7 @@ func peersCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&fabric, "fabric", "auto", "embedded, containers or auto")
+	registerOwn(cmd, &own)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "as in report.json")
 	return cmd
 }

@@ -1,0 +1,137 @@
+package rig
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"hybridlab/docker"
+	"hybridlab/lab"
+	"hybridlab/peers"
+)
+
+// Catalogue is the peers of a run as the planner, the judge and the fabrics
+// need them: the table's rows, and the images that the user brought. The zero
+// value has the table only.
+type Catalogue struct{ rows peers.Catalogue }
+
+var _ lab.Catalogue = Catalogue{}
+
+// table is the built-in rows.
+var table = peers.Table()
+
+func (c Catalogue) all() peers.Catalogue {
+	if c.rows == nil {
+		return table
+	}
+	return c.rows
+}
+
+// Bring adds the user's images, each given as NAME@VERSION=IMAGE, to the
+// table. An image that is not here is pulled.
+func Bring(ctx context.Context, k Kind, specs []string) (Catalogue, error) {
+	var c Catalogue
+	if len(specs) == 0 {
+		return c, nil
+	}
+	if k != Containers {
+		return c, errors.New("use an image as a peer: it needs --fabric containers")
+	}
+	d, err := docker.Connect(ctx)
+	if err != nil {
+		return c, err
+	}
+	defer d.Close()
+	for _, spec := range specs {
+		id, ref, err := peers.ParseOwn(spec)
+		if err != nil {
+			return c, err
+		}
+		img, err := d.Find(ctx, ref)
+		if err != nil {
+			return c, fmt.Errorf("use an image as peer %s: %w", id, err)
+		}
+		p, err := c.all().Bring(id, peers.Image{Ref: ref, Entry: img.Entry, Labels: img.Labels})
+		if err != nil {
+			return c, err
+		}
+		c.rows = c.all().With(p)
+	}
+	return c, nil
+}
+
+// Recall is the catalogue by which a stored run is judged again: today's
+// table, and the peers that were brought to that run, as it recorded them.
+func Recall(infos []lab.PeerInfo) Catalogue {
+	var c Catalogue
+	for _, i := range infos {
+		if i.Rules != nil {
+			c.rows = c.all().With(c.all().Recall(i.ID, i.Client.Declared, i.Server.Declared, *i.Rules))
+		}
+	}
+	return c
+}
+
+// Brought lists the peers of the user's images.
+func (c Catalogue) Brought() []lab.PeerID {
+	var out []lab.PeerID
+	for _, p := range c.rows {
+		if p.Image != "" {
+			out = append(out, p.ID)
+		}
+	}
+	return out
+}
+
+// Peers lists the peers that have the role in the fabric.
+func (c Catalogue) Peers(k Kind, role lab.Role) []lab.PeerID {
+	var out []lab.PeerID
+	for _, p := range c.all() {
+		if p.Plays(role) && k.runs(p) {
+			out = append(out, p.ID)
+		}
+	}
+	return out
+}
+
+// Check says whether a peer has the role in the fabric; the error names those
+// that have.
+func (c Catalogue) Check(k Kind, id lab.PeerID, role lab.Role) error {
+	p, err := c.all().Lookup(id)
+	switch {
+	case err != nil:
+		return err
+	case !p.Plays(role):
+		return fmt.Errorf("use %s as %s: it has no such role; want one of %s", id, role, join(c.Peers(k, role)))
+	case !k.runs(p):
+		return fmt.Errorf("use %s in the embedded fabric: it runs in containers only; want one of %s", id, join(c.Peers(k, role)))
+	}
+	return nil
+}
+
+// runs reports whether the fabric can run the peer at all.
+func (k Kind) runs(p peers.Peer) bool {
+	_, err := peers.InProcess(p.ID)
+	return k == Containers || err == nil
+}
+
+// Rules implements lab.Catalogue.
+func (c Catalogue) Rules(id lab.PeerID) lab.Rules {
+	p, err := c.all().Lookup(id)
+	if err != nil {
+		return lab.Rules{}
+	}
+	return p.Rules
+}
+
+// Unsupported implements lab.Catalogue.
+func (c Catalogue) Unsupported(id lab.PeerID, role lab.Role, o lab.Offer) string {
+	p, err := c.all().Lookup(id)
+	if err != nil {
+		return err.Error()
+	}
+	if err := p.Supports(role, o); err != nil {
+		return err.Error()
+	}
+	return ""
+}
