@@ -270,6 +270,7 @@ func TestShapeOfHello(t *testing.T) {
 func TestRequestIsChecked(t *testing.T) {
 	good := Request{Role: lab.ClientRole, Addr: netip.MustParseAddrPort("198.18.0.1:443"), Token: "cell-1"}
 	for _, p := range Table() {
+		good.Role = p.Roles[0]
 		if _, err := p.Command(good); err != nil {
 			t.Errorf("%s: %v", p.ID, err)
 		}

@@ -7,7 +7,10 @@ import (
 	"hybridlab/peers/crafted"
 )
 
-var bothRoles = []lab.Role{lab.ClientRole, lab.ServerRole}
+var (
+	bothRoles  = []lab.Role{lab.ClientRole, lab.ServerRole}
+	serverOnly = []lab.Role{lab.ServerRole}
+)
 
 // table has one row per peer, sorted by id. Every rule in it was seen on the
 // wire of that version (testdata/*.rules, which a test holds against
@@ -36,6 +39,94 @@ var table = []Peer{
 			NoMatch:   "handshake_failure",
 		},
 		driver: contract{argv: []string{Binary, "peer", "go@1.26"}, limits: expressGo}, local: goStack{},
+	},
+	{
+		ID: "haproxy@bookworm", Folder: "haproxy", Suite: "bookworm", Roles: serverOnly,
+		Groups: slices.Concat(opensslCurves, opensslFFDHE),
+		Rules: lab.Rules{
+			Default:     lab.MustOffer("*x25519+secp256r1+x448+secp521r1+secp384r1+ffdhe2048+ffdhe3072+ffdhe4096+ffdhe6144+ffdhe8192"),
+			Shares:      lab.ShareFirst,
+			Pick:        lab.PickTier,
+			ClientOrder: true,
+			OwnRetry:    true,
+			NoMatch:     "handshake_failure",
+		},
+		driver: haproxy("", "", flat("OpenSSL 3.0")),
+	},
+	{
+		ID: "haproxy@forky", Folder: "haproxy", Suite: "forky", Roles: serverOnly,
+		Groups: slices.Concat(opensslClassical, opensslPostQuantum),
+		Rules: lab.Rules{
+			Default: lab.MustOffer("*x25519mlkem768>*x25519+secp256r1>x448+secp384r1+secp521r1>ffdhe2048+ffdhe3072"),
+			Shares:  lab.ShareFirst,
+			Pick:    lab.PickTier,
+			NoMatch: "handshake_failure",
+			Cure:    haproxyCure,
+		},
+		driver: haproxy("%[ssl_fc_curve]", "", nil),
+	},
+	{
+		ID: "haproxy@trixie", Folder: "haproxy", Suite: "trixie", Roles: serverOnly,
+		Groups: slices.Concat(opensslClassical, opensslPostQuantum),
+		Rules: lab.Rules{
+			Default: lab.MustOffer("*x25519mlkem768>*x25519+secp256r1>x448+secp384r1+secp521r1>ffdhe2048+ffdhe3072"),
+			Shares:  lab.ShareFirst,
+			Pick:    lab.PickTier,
+			NoMatch: "handshake_failure",
+			Cure:    haproxyCure,
+		},
+		driver: haproxy("%[ssl_fc_curve]", "", nil),
+	},
+	{
+		ID: "nginx-prefer@trixie", Folder: "nginx", Suite: "trixie", Roles: serverOnly,
+		Groups: slices.Concat(opensslClassical, opensslPostQuantum),
+		Rules: lab.Rules{
+			Default: lab.MustOffer("*x25519mlkem768>*x25519+secp256r1>x448+secp384r1+secp521r1>ffdhe2048+ffdhe3072"),
+			Shares:  lab.ShareFirst,
+			Pick:    lab.PickTier,
+			NoMatch: "handshake_failure",
+			Cure:    nginxCure,
+		},
+		driver: nginx("ssl_protocols TLSv1.2 TLSv1.3; ssl_prefer_server_ciphers on;", nil),
+	},
+	{
+		ID: "nginx@bookworm", Folder: "nginx", Suite: "bookworm", Roles: serverOnly,
+		Groups: slices.Concat(opensslCurves, opensslFFDHE),
+		Rules: lab.Rules{
+			Default:     lab.MustOffer("*x25519+secp256r1+x448+secp521r1+secp384r1+ffdhe2048+ffdhe3072+ffdhe4096+ffdhe6144+ffdhe8192"),
+			Shares:      lab.ShareFirst,
+			Pick:        lab.PickTier,
+			ClientOrder: true,
+			OwnRetry:    true,
+			NoMatch:     "handshake_failure",
+		},
+		driver: nginx("ssl_protocols TLSv1 TLSv1.1 TLSv1.2 TLSv1.3; ssl_prefer_server_ciphers on;", flat("OpenSSL 3.0")),
+	},
+	{
+		ID: "nginx@forky", Folder: "nginx", Suite: "forky", Roles: serverOnly,
+		Groups: slices.Concat(opensslClassical, opensslPostQuantum),
+		Rules: lab.Rules{
+			Default:     lab.MustOffer("*x25519mlkem768>*x25519+secp256r1>x448+secp384r1+secp521r1>ffdhe2048+ffdhe3072"),
+			Shares:      lab.ShareFirst,
+			Pick:        lab.PickTier,
+			ClientOrder: true,
+			NoMatch:     "handshake_failure",
+			Cure:        nginxCure,
+		},
+		driver: nginx("ssl_protocols TLSv1.2 TLSv1.3; ssl_prefer_server_ciphers off;", nil),
+	},
+	{
+		ID: "nginx@trixie", Folder: "nginx", Suite: "trixie", Roles: serverOnly,
+		Groups: slices.Concat(opensslClassical, opensslPostQuantum),
+		Rules: lab.Rules{
+			Default:     lab.MustOffer("*x25519mlkem768>*x25519+secp256r1>x448+secp384r1+secp521r1>ffdhe2048+ffdhe3072"),
+			Shares:      lab.ShareFirst,
+			Pick:        lab.PickTier,
+			ClientOrder: true,
+			NoMatch:     "handshake_failure",
+			Cure:        nginxCure,
+		},
+		driver: nginx("ssl_protocols TLSv1.2 TLSv1.3; ssl_prefer_server_ciphers off;", nil),
 	},
 	{
 		ID: "openssl@bookworm", Folder: "openssl", Suite: "bookworm", Roles: bothRoles,

@@ -1,0 +1,54 @@
+package peers
+
+import (
+	"fmt"
+	"regexp"
+
+	"hybridlab/lab"
+)
+
+// nginx answers from a server block of its own; extra is put into it. A list
+// of groups is ssl_ecdh_curve, which goes to OpenSSL as it is, tuples
+// included; without the directive OpenSSL's own default stays ("auto").
+//
+// It runs as one process: a master that forks a worker differs in nothing a
+// client can see.
+func nginx(extra string, limits func(lab.Offer) error) service {
+	return service{
+		argv:    []string{"nginx", "-p", "{dir}", "-c", "{dir}/nginx.conf", "-e", "stderr"},
+		files:   func(r Request) map[string][]byte { return map[string][]byte{"nginx.conf": nginxConf(r, extra)} },
+		limits:  limits,
+		refused: "SSL_CTX_set1_curves_list(",
+		from:    "client: %s,",
+		words:   regexp.MustCompile(`\[\w+\] \d+#\d+: (?:\*\d+ )?(.*?)(?:, client: .*|$)`),
+		says:    `echo "$(nginx -V 2>&1 | sed -n 's/^nginx version: //p; s/^built with Open/built with Open/p' | paste -sd, | sed 's/,/, /'), $(openssl version)"`,
+	}
+}
+
+func nginxConf(r Request, extra string) []byte {
+	if !r.Offer.Default() {
+		extra += "ssl_ecdh_curve " + opensslGroups(r.Offer) + ";"
+	}
+	return fmt.Appendf(nil, `daemon off;
+master_process off;
+pid nginx.pid;
+error_log stderr info;
+events { worker_connections 1024; }
+http {
+  log_format connection 'client: $remote_addr, status: $status, group: $ssl_curve, version: $ssl_protocol';
+  access_log /dev/stdout connection;
+  server {
+    listen %s ssl;
+    ssl_certificate %s;
+    ssl_certificate_key %s;
+    client_header_timeout %ds;
+    keepalive_timeout 0;
+    %s
+    default_type text/plain;
+    return 200 "hybridlab\n";
+  }
+}
+`, r.Addr, certFile, keyFile, r.seconds(), extra)
+}
+
+const nginxCure = "rank the groups in tuples: ssl_ecdh_curve X25519MLKEM768/X25519, with a slash; after a colon a share that came beats a better group"

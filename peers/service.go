@@ -1,0 +1,126 @@
+package peers
+
+import (
+	"fmt"
+	"net/netip"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"hybridlab/lab"
+	"hybridlab/lab/wire"
+	"hybridlab/peers/agent"
+)
+
+// service is a web server or proxy that stays up: told what to do by a
+// configuration file in its own language, and telling of every connection in
+// a line of log.
+//
+// Where the log's form can be chosen it is "client: ADDR, status: 200, group:
+// X, version: Y" for a request that was answered; what the program itself
+// writes about a handshake that failed is left as it is, and words finds its
+// meaning.
+type service struct {
+	// argv starts it in the foreground; {dir} is where its files are.
+	argv []string
+	// files are the configuration and whatever it needs beside the
+	// certificate and the key.
+	files func(Request) map[string][]byte
+	// limits is what its configuration cannot express; nil: everything a
+	// server can be asked.
+	limits func(lab.Offer) error
+	// refused is in its words when it will not start with such a group list.
+	refused string
+	// from is how a log line names the client, with %s for the address.
+	from string
+	// words takes from a line about a failure what is the same in every run.
+	words *regexp.Regexp
+	// says prints the version, of the TLS library too, on its first line: a
+	// shell script.
+	says string
+}
+
+func (s service) express(_ lab.Role, o lab.Offer) error {
+	if s.limits == nil {
+		return nil
+	}
+	return s.limits(o)
+}
+
+func (s service) command(r Request) agent.Command {
+	files := r.files()
+	for name, data := range s.files(r) {
+		files[name] = data
+	}
+	return agent.Command{Argv: s.argv, Files: files, Ready: "tcp:" + strconv.Itoa(int(r.Addr.Port()))}
+}
+
+func (service) exclusive() bool { return false }
+
+func (s service) version() agent.Command { return agent.Command{Argv: []string{"sh", "-c", s.says}} }
+
+// parse reads how the process ended, which is never about one connection.
+func (s service) parse(_ Request, res agent.Result) (lab.End, []byte) {
+	for line := range strings.Lines(string(res.Stderr) + "\n" + string(res.Stdout)) {
+		if strings.Contains(line, s.refused) {
+			return lab.End{Exit: exitUnsupported, Unsupported: s.stable(line)}, nil
+		}
+	}
+	return lab.End{}, nil
+}
+
+func (s service) lineFrom(addr netip.Addr) string { return fmt.Sprintf(s.from, addr) }
+
+// answered is the line about a request: status, group and version. A "-", or
+// nothing, is what the program does not know.
+var answered = regexp.MustCompile(`client: [^,]+, status: ([^,]*), group: ([^,]*), version: ([^,]*)`)
+
+func (s service) parseLine(text string) (lab.End, error) {
+	m := answered.FindStringSubmatch(text)
+	if m == nil {
+		return lab.End{Error: s.stable(text)}, nil
+	}
+	end := lab.End{Data: m[1] == "200", Group: groupOf(m[2]), Version: strings.Replace(known(m[3]), "TLSv", "TLS ", 1)}
+	end.Done = end.Data || end.Version != ""
+	if !end.Data {
+		end.Error = clip("answered with status " + m[1])
+	}
+	return end, nil
+}
+
+// stable leaves out of a line the time, process and connection numbers.
+func (s service) stable(line string) string {
+	line = strings.TrimSpace(line)
+	if m := s.words.FindStringSubmatch(line); m != nil {
+		return clip(m[1])
+	}
+	return clip(line)
+}
+
+func known(s string) string {
+	if s == "-" {
+		return ""
+	}
+	return clip(s)
+}
+
+// groupOf is the group by its IANA name, or what the program calls it.
+func groupOf(s string) string {
+	if g, err := wire.LookupGroup(s); err == nil {
+		return g.String()
+	}
+	return known(s)
+}
+
+// flat refuses tiers, for a TLS library whose lists have none.
+func flat(library string) func(lab.Offer) error {
+	return func(o lab.Offer) error {
+		if o.Tiered() {
+			return unsupported("the group lists of %s have no tiers", library)
+		}
+		return nil
+	}
+}
+
+// seconds is a time limit in whole seconds, rounded up.
+func (r Request) seconds() int { return int((r.timeout() + 999999999) / 1000000000) }
