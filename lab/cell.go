@@ -19,6 +19,20 @@ type Cell struct {
 	Accept Offer    `json:"accept"` // the server's groups
 	Link   string   `json:"link"`
 	Boxes  []string `json:"boxes,omitempty"` // client to server
+	Cert   string   `json:"cert,omitempty"`  // kind of the server's certificate; empty: DefaultCert
+}
+
+// DefaultCert is the kind of certificate a cell does not name: ECDSA P-256,
+// one certificate below the CA.
+const DefaultCert = "ecdsa-p256"
+
+// WithCert is the cell with a server certificate of another kind.
+func (c Cell) WithCert(kind string) Cell {
+	if c.Cert = kind; kind == DefaultCert {
+		c.Cert = "" // so that one cell has one id
+	}
+	c.ID = c.id()
+	return c
 }
 
 // NewCell fills in the id.
@@ -28,14 +42,18 @@ func NewCell(client, server PeerID, offer, accept Offer, link string, boxes ...s
 	return c
 }
 
-// id joins the axes: client/server/groups/link[/boxes], where groups is the
-// one list both ends use or "offer:accept".
+// id joins the axes: client/server[+cert]/groups/link[/boxes], where groups
+// is the one list both ends use or "offer:accept".
 func (c Cell) id() string {
 	groups := c.Offer.String()
 	if accept := c.Accept.String(); accept != groups {
 		groups += ":" + accept
 	}
-	parts := []string{string(c.Client), string(c.Server), groups, c.Link}
+	server := string(c.Server)
+	if c.Cert != "" {
+		server += "+" + c.Cert
+	}
+	parts := []string{string(c.Client), server, groups, c.Link}
 	if len(c.Boxes) > 0 {
 		parts = append(parts, strings.Join(c.Boxes, "+"))
 	}
@@ -46,7 +64,7 @@ func (c Cell) id() string {
 func ParseCell(id string) (Cell, error) {
 	parts := strings.Split(id, "/")
 	if len(parts) < 4 || len(parts) > 5 || slices.Contains(parts, "") {
-		return Cell{}, fmt.Errorf("parse cell %q: want client/server/groups/link[/boxes]", id)
+		return Cell{}, fmt.Errorf("parse cell %q: want client/server[+cert]/groups/link[/boxes]", id)
 	}
 	offer, accept, two := strings.Cut(parts[2], ":")
 	if !two {
@@ -64,5 +82,6 @@ func ParseCell(id string) (Cell, error) {
 	if len(parts) == 5 {
 		boxes = strings.Split(parts[4], "+")
 	}
-	return NewCell(PeerID(parts[0]), PeerID(parts[1]), o, a, parts[3], boxes...), nil
+	server, cert, _ := strings.Cut(parts[1], "+")
+	return NewCell(PeerID(parts[0]), PeerID(server), o, a, parts[3], boxes...).WithCert(cert), nil
 }

@@ -52,7 +52,7 @@ type judge struct {
 func newVerdict(o Observation, p Prediction, controls []ControlTaken) Verdict {
 	c := o.Cell
 	v := Verdict{
-		Cell: c.ID, Client: c.Client, Server: c.Server, Offer: c.Offer, Accept: c.Accept, Link: c.Link,
+		Cell: c.ID, Client: c.Client, Server: c.Server, Offer: c.Offer, Accept: c.Accept, Link: c.Link, Cert: c.Cert,
 		Boxes: append([]string{}, c.Boxes...), Predicted: p.Strings(), Control: controls, Capture: o.Capture,
 	}
 	if len(o.Wire.ClientHellos) > 0 {

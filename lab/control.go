@@ -31,8 +31,8 @@ var classicalOffer = MustOffer("x25519")
 // A control equal to c itself, or that a peer cannot express, is left out.
 func Controls(c Cell, cleanLink string, known Catalogue) []Control {
 	all := []Control{
-		{ControlClassical, NewCell(c.Client, c.Server, classicalOffer, classicalOffer, c.Link, c.Boxes...)},
-		{ControlClean, NewCell(c.Client, c.Server, c.Offer, c.Accept, cleanLink, c.Boxes...)},
+		{ControlClassical, NewCell(c.Client, c.Server, classicalOffer, classicalOffer, c.Link, c.Boxes...).WithCert(c.Cert)},
+		{ControlClean, NewCell(c.Client, c.Server, c.Offer, c.Accept, cleanLink, c.Boxes...).WithCert(c.Cert)},
 	}
 	var out []Control
 	for _, k := range all {

@@ -28,6 +28,7 @@ type Matrix struct {
 	Cases            []Case
 	Links            []string
 	Boxes            [][]string // chains; empty: no box
+	Certs            []string   // kinds of server certificate; empty: DefaultCert
 }
 
 // Catalogue knows the peers. Both answers are data from the peers' rows, so
@@ -51,6 +52,9 @@ type Plan struct {
 func Expand(m Matrix, known Catalogue) Plan {
 	if len(m.Boxes) == 0 {
 		m.Boxes = [][]string{nil}
+	}
+	if len(m.Certs) == 0 {
+		m.Certs = []string{DefaultCert}
 	}
 	var p Plan
 	seen := map[string]bool{}
@@ -76,8 +80,11 @@ func (m Matrix) all(yield func(Cell) bool) {
 			for _, cs := range m.Cases {
 				for _, link := range m.Links {
 					for _, boxes := range m.Boxes {
-						if !yield(NewCell(client, server, cs.Offer, cs.Accept, link, boxes...)) {
-							return
+						c := NewCell(client, server, cs.Offer, cs.Accept, link, boxes...)
+						for _, kind := range m.Certs {
+							if !yield(c.WithCert(kind)) {
+								return
+							}
 						}
 					}
 				}
@@ -92,6 +99,11 @@ func why(c Cell, known Catalogue) string {
 	}
 	if w := known.Unsupported(c.Server, ServerRole, c.Accept); w != "" {
 		return fmt.Sprintf("server %s: %s", c.Server, w)
+	}
+	for _, id := range []PeerID{c.Client, c.Server} {
+		if certs := known.Rules(id).Certs; certs != nil && c.Cert != "" && !slices.Contains(certs, c.Cert) {
+			return fmt.Sprintf("%s: it knows no certificate of kind %s", id, c.Cert)
+		}
 	}
 	return ""
 }

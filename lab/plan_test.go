@@ -122,6 +122,8 @@ func TestCellIDs(t *testing.T) {
 	for want, c := range map[string]Cell{
 		"openssl@trixie/go@1.26/x25519mlkem768/mtu1280/first-segment-router": NewCell("openssl@trixie", "go@1.26", pq, pq, "mtu1280", "first-segment-router"),
 		"a@1/b@2/x25519mlkem768:x25519mlkem768+x25519/clean":                 NewCell("a@1", "b@2", pq, both, "clean"),
+		"a@1/b@2+rsa2048/x25519mlkem768/clean":                               NewCell("a@1", "b@2", pq, pq, "clean").WithCert("rsa2048"),
+		"a@1/b@2/x25519mlkem768/clean":                                       NewCell("a@1", "b@2", pq, pq, "clean").WithCert(DefaultCert),
 	} {
 		if c.ID != want {
 			t.Errorf("id %s, want %s", c.ID, want)

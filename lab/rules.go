@@ -30,6 +30,9 @@ type Rules struct {
 	// TLS12: it speaks TLS 1.2 at most, which has no post-quantum groups and
 	// no key shares.
 	TLS12 bool
+	// Certs are the kinds of server certificate it can show and verify; nil:
+	// every kind there is.
+	Certs []string
 	// Cure is what to change where this server quietly accepts a classical
 	// share although both ends could do better; empty: nothing known.
 	Cure string

@@ -94,7 +94,8 @@ type Verdict struct {
 	Accept    Offer    `json:"accept"`
 	Link      string   `json:"link"`
 	Boxes     []string `json:"boxes"`
-	Predicted []string `json:"predicted"` // results the rules allow: "hybrid X25519MLKEM768", "refused handshake_failure"
+	Cert      string   `json:"cert,omitempty"` // kind of the server's certificate; absent: DefaultCert
+	Predicted []string `json:"predicted"`      // results the rules allow: "hybrid X25519MLKEM768", "refused handshake_failure"
 	Outcome   Outcome  `json:"outcome"`
 	Cause     Cause    `json:"cause,omitempty"`
 	Blame     string   `json:"blame,omitempty"` // "client", "server", "link" or "box NAME"
