@@ -2,7 +2,8 @@
 // own, for what no stock stack can be told to do: any key exchange group, any
 // set of key shares in any order, a group advertised with its share held back,
 // a HelloRetryRequest on demand, a hello padded to a size, sprinkled with GREASE,
-// cut into records and writes at chosen bytes.
+// cut into records and writes at chosen bytes, key shares that are wrong in a
+// known way (flaw.go).
 //
 // It is honest TLS: a crafted client completes its handshakes with crypto/tls
 // and OpenSSL, verifies the certificate it is shown and checks every MAC. It is
@@ -76,6 +77,13 @@ type Shape struct {
 	// Retry makes a server answer every first hello with a HelloRetryRequest:
 	// for the share it lacks, or, where it lacks none, for a cookie alone.
 	Retry bool `json:"retry,omitempty"`
+	// Death, with Retry, is how a server breaks off after that.
+	Death Death `json:"death,omitempty"`
+	// Flaw spoils the client's post-quantum shares.
+	Flaw Flaw `json:"flaw,omitempty"`
+	// LateName puts server_name last among the extensions, behind the shares
+	// and so, with a hybrid share, out of the first TCP segment.
+	LateName bool `json:"late_name,omitempty"`
 }
 
 // State is what a handshake came to. After an error it holds what was known

@@ -86,22 +86,35 @@ func newClientHello(groups []wire.Group, serverName string) (*clientHello, error
 // marshal encodes the message, dressed up as the shape says.
 func (h *clientHello) marshal(shape Shape) ([]byte, error) {
 	dressed := *h
+	var err error
+	if dressed.shares, err = shape.Flaw.spoil(h.shares, h.groups); err != nil {
+		return nil, err
+	}
 	dressed.sigAlgs = slices.Concat(h.sigAlgs, shape.SigAlgs)
 	if shape.GREASE {
 		dressed.suites = slices.Insert(slices.Clone(h.suites), 0, grease)
 		dressed.versions = slices.Insert(slices.Clone(h.versions), 0, grease)
 		dressed.groups = slices.Insert(slices.Clone(h.groups), 0, wire.Group(grease))
 		if !h.again {
-			dressed.shares = slices.Insert(slices.Clone(h.shares), 0, keyShare{grease, []byte{0}})
+			dressed.shares = slices.Insert(dressed.shares, 0, keyShare{grease, []byte{0}})
 		}
 	}
 	exts := dressed.extensions(shape.GREASE)
+	if shape.LateName {
+		exts = moveLast(exts, extServerName)
+	}
 	m, err := dressed.message(exts)
 	if short := shape.PadTo - recordHeader - len(m); err == nil && short > 0 {
 		padding := extension{extPadding, raw(make([]byte, max(0, short-4)))}
 		return dressed.message(append(exts, padding))
 	}
 	return m, err
+}
+
+func moveLast(exts []extension, typ uint16) []extension {
+	i := slices.IndexFunc(exts, func(e extension) bool { return e.typ == typ })
+	e := exts[i]
+	return append(slices.Delete(exts, i, i+1), e)
 }
 
 func (h *clientHello) extensions(greased bool) []extension {
@@ -185,7 +198,7 @@ func (h *clientHello) readShares(list cryptobyte.String) bool {
 	for !list.Empty() {
 		var group uint16
 		var data cryptobyte.String
-		if !list.ReadUint16(&group) || !list.ReadUint16LengthPrefixed(&data) {
+		if !list.ReadUint16(&group) || !list.ReadUint16LengthPrefixed(&data) || data.Empty() {
 			return false
 		}
 		h.shares = append(h.shares, keyShare{wire.Group(group), data})

@@ -62,6 +62,9 @@ func (c *Conn) readHellos() (*clientHello, wire.Group, error) {
 	if err := c.sendRetry(hello, group, haveShare); err != nil {
 		return nil, 0, err
 	}
+	if err := c.die(); err != nil {
+		return nil, 0, err
+	}
 	again, err := c.readSecondHello(hello, group)
 	return again, group, err
 }
