@@ -65,6 +65,10 @@ func (j *judge) evidence() (Cause, string, string) {
 		return CauseOfAlert(a.Name), a.From, fmt.Sprintf("the %s sent alert %s", a.From, a.Name)
 	}
 	switch {
+	case !w.Connected && j.o.Path.Packets == 0 && j.o.Client == (End{}): // no client was run
+		return CauseNoServer, blameServer, "the server did not start" + words(j.o.Server)
+	case !w.Connected && j.o.Path.Packets == 0:
+		return CauseNoConnection, blameClient, fmt.Sprintf("the client sent no packet%s%s", j.fate(), words(j.o.Client))
 	case !w.Connected:
 		return CauseNoConnection, blameServer, "the TCP connection was not established"
 	case len(w.ClientHellos) == 0:
@@ -80,6 +84,18 @@ func (j *judge) evidence() (Cause, string, string) {
 		return CauseNoApplicationData, blameServer, "the handshake ended but application data did not cross"
 	}
 	return CauseSilentMidHandshake, j.silentSide(), "nothing more came after the ServerHello"
+}
+
+// fate is how a client ended that did nothing on the wire.
+func (j *judge) fate() string {
+	switch c := j.o.Client; {
+	case c.TimedOut:
+		return " until its time was up"
+	case c.Exit == 0:
+		return " and claims success"
+	default:
+		return fmt.Sprintf(" and ended with exit code %d", c.Exit)
+	}
 }
 
 func (j *judge) afterHello() (Cause, string, string) {

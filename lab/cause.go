@@ -24,6 +24,7 @@ const (
 	CauseClosedMidHandshake       Cause = "closed-mid-handshake"
 	CauseNoApplicationData        Cause = "no-application-data" // handshake done, data did not cross
 	CauseNoConnection             Cause = "no-connection"       // TCP did not connect
+	CauseNoServer                 Cause = "server-not-started"  // it ended, or was not ready in time, instead of listening
 	CauseNoHello                  Cause = "no-hello"            // connected, and the client sent nothing
 	CauseWrongServer              Cause = "wrong-server"
 	CauseClaimDiffers             Cause = "claim-differs-from-wire"

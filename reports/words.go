@@ -53,6 +53,7 @@ var causeWords = map[lab.Cause]string{
 	lab.CauseNoApplicationData:        "the handshake ended, but no application data crossed",
 	lab.CausePQInTLS12:                "the server chose a post-quantum group in a TLS 1.2 handshake",
 	lab.CauseNoConnection:             "TCP did not connect",
+	lab.CauseNoServer:                 "the server ended, or was not ready in time, instead of listening",
 	lab.CauseNoHello:                  "the client connected and sent no ClientHello",
 	lab.CauseWrongServer:              "the certificate shown was another server's",
 	lab.CauseClaimDiffers:             "the ServerHello on the wire names another one",

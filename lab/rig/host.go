@@ -136,12 +136,15 @@ func Clean(ctx context.Context, w io.Writer, all, images bool) error {
 	for _, i := range removed {
 		fmt.Fprintf(w, "removed %s %s of run %s\n", i.Kind, i.Name, i.Run)
 	}
-	if err != nil || !images {
-		return err
+	var refs []string
+	if err == nil && images {
+		refs, err = d.RemoveImages(ctx)
+		for _, r := range refs {
+			fmt.Fprintf(w, "removed image %s\n", r)
+		}
 	}
-	refs, err := d.RemoveImages(ctx)
-	for _, r := range refs {
-		fmt.Fprintf(w, "removed image %s\n", r)
+	if err == nil && len(removed)+len(refs) == 0 {
+		fmt.Fprintln(w, "nothing to remove")
 	}
 	return err
 }
