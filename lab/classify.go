@@ -37,6 +37,7 @@ var rules = []func(*judge) bool{
 	(*judge).slow,
 	(*judge).agreed,
 	(*judge).refused,
+	(*judge).answered,
 	(*judge).broken,
 }
 
@@ -262,7 +263,7 @@ func (j *judge) refused() bool {
 	}
 	for _, r := range j.p.Allowed {
 		if r.Outcome == Refused && (a.Name == r.Alert || r.Alert == "") {
-			return j.decide(Refused, "", "", "no common group: the %s sent %s, as predicted", a.From, a.Name)
+			return j.decide(Refused, "", "", "%s: the %s sent %s, as predicted", j.p.reason(), a.From, a.Name)
 		}
 	}
 	return false

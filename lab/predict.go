@@ -39,6 +39,7 @@ type Prediction struct {
 	Allowed  []Result
 	Shares   []wire.Group // key shares the client will send; nil also where that is not known
 	CommonPQ []wire.Group // post-quantum groups both ends are set up for
+	Breach   string       // what is wrong on purpose with the client's hello
 }
 
 // Strings lists the allowed results for a verdict.
@@ -57,7 +58,7 @@ func Predict(c Cell, client, server Rules) Prediction {
 	if client.TLS12 || server.TLS12 {
 		return predict12(offered, accepted, server)
 	}
-	p := Prediction{Shares: client.shares(c.Offer, offered)}
+	p := Prediction{Shares: client.shares(c.Offer, offered), Breach: client.Breach.What}
 	if server.ClientOrder {
 		named := offered
 		if server.OwnRetry {
@@ -74,7 +75,8 @@ func Predict(c Cell, client, server Rules) Prediction {
 			}
 		}
 	}
-	p.Allowed = server.allowed(common, p.Shares, client.Shares != ShareUnknown || c.Offer.Explicit() || client.Default.Explicit() && c.Offer.Default())
+	known := client.Shares != ShareUnknown || c.Offer.Explicit() || client.Default.Explicit() && c.Offer.Default()
+	p.Allowed = client.Breach.answers(server.allowed(common, p.Shares, known))
 	return p
 }
 
@@ -191,7 +193,7 @@ func (r Rules) pick(common []ListedGroup, shares []wire.Group) Result {
 		ka, kb := rank(a), rank(b)
 		return slices.Compare(ka[:], kb[:])
 	})
-	return Result{Outcome: kindOf(best.Group), Group: best.Group, HRR: !slices.Contains(shares, best.Group)}
+	return Result{Outcome: kindOf(best.Group), Group: best.Group, HRR: r.Retry || !slices.Contains(shares, best.Group)}
 }
 
 func kindOf(g wire.Group) Outcome {

@@ -33,6 +33,11 @@ type Rules struct {
 	// Certs are the kinds of server certificate it can show and verify; nil:
 	// every kind there is.
 	Certs []string
+	// Breach is what is wrong on purpose with this client's key shares.
+	Breach Breach
+	// Retry: the server asks every client for a second hello, also where
+	// nothing is missing from the first.
+	Retry bool
 	// Cure is what to change where this server quietly accepts a classical
 	// share although both ends could do better; empty: nothing known.
 	Cure string

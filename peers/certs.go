@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
@@ -12,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"math/big"
+	"sync"
 	"time"
 )
 
@@ -20,9 +22,13 @@ import (
 type Authority struct {
 	cert *x509.Certificate
 	key  crypto.Signer
+
+	mu     sync.Mutex
+	chains map[string]*chain // by kind, made when first asked for
 }
 
-// Identity is a server's certificate and key, PEM.
+// Identity is a server's certificates and key, PEM: the leaf first, then the
+// intermediates.
 type Identity struct {
 	CN        string
 	Cert, Key []byte
@@ -51,18 +57,19 @@ func NewAuthority() (*Authority, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make CA certificate: %w", err)
 	}
-	return &Authority{cert, key}, nil
+	return &Authority{cert: cert, key: key, chains: map[string]*chain{}}, nil
 }
 
 // PEM is the CA's certificate, for clients to trust.
 func (a *Authority) PEM() []byte { return block("CERTIFICATE", a.cert.Raw) }
 
-// Issue makes the identity of one server instance, named cn, for ServerName.
-// Certificates for names of equal length are of equal size.
-func (a *Authority) Issue(cn string) (Identity, error) {
-	key, err := newKey()
+// Issue makes the identity of one server instance, named cn, for ServerName,
+// with a certificate of the kind (see CertKinds). Certificates of one kind
+// for names of equal length are of equal size.
+func (a *Authority) Issue(cn, kind string) (Identity, error) {
+	c, err := a.chain(kind)
 	if err != nil {
-		return Identity{}, err
+		return Identity{}, fmt.Errorf("issue certificate for %q: %w", cn, err)
 	}
 	tmpl, err := template(cn)
 	if err != nil {
@@ -71,15 +78,15 @@ func (a *Authority) Issue(cn string) (Identity, error) {
 	tmpl.DNSNames = []string{ServerName}
 	tmpl.KeyUsage = x509.KeyUsageDigitalSignature
 	tmpl.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
-	der, err := x509.CreateCertificate(rand.Reader, tmpl, a.cert, key.Public(), a.key)
+	der, err := x509.CreateCertificate(rand.Reader, tmpl, c.issuer, c.leaf.Public(), c.issuerKey)
 	if err != nil {
 		return Identity{}, fmt.Errorf("issue certificate for %q: %w", cn, err)
 	}
-	pkcs8, err := x509.MarshalPKCS8PrivateKey(key.PrivateKey)
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(private(c.leaf))
 	if err != nil {
 		return Identity{}, fmt.Errorf("issue certificate for %q: %w", cn, err)
 	}
-	return Identity{CN: cn, Cert: block("CERTIFICATE", der), Key: block("PRIVATE KEY", pkcs8)}, nil
+	return Identity{CN: cn, Cert: append(block("CERTIFICATE", der), c.above...), Key: block("PRIVATE KEY", pkcs8)}, nil
 }
 
 // template has a serial number of constant length: 8 bytes, positive, the
@@ -129,8 +136,17 @@ func newKey() (signer, error) {
 	return signer{key}, nil
 }
 
+// above is the PEM of the intermediates, without the leaf; nil: none.
+func (i Identity) above() []byte {
+	_, rest := pem.Decode(i.Cert)
+	if len(rest) == 0 {
+		return nil
+	}
+	return rest
+}
+
 // load reads the identity back: the chain in DER, leaf first, and the key.
-func (i Identity) load() ([][]byte, signer, error) {
+func (i Identity) load() ([][]byte, crypto.Signer, error) {
 	var chain [][]byte
 	for rest := i.Cert; ; {
 		var b *pem.Block
@@ -141,17 +157,21 @@ func (i Identity) load() ([][]byte, signer, error) {
 	}
 	b, _ := pem.Decode(i.Key)
 	if len(chain) == 0 || b == nil {
-		return nil, signer{}, errors.New("load server identity: no PEM certificate or key in it")
+		return nil, nil, errors.New("load server identity: no PEM certificate or key in it")
 	}
 	key, err := x509.ParsePKCS8PrivateKey(b.Bytes)
 	if err != nil {
-		return nil, signer{}, fmt.Errorf("load server identity: %w", err)
+		return nil, nil, fmt.Errorf("load server identity: %w", err)
 	}
-	ec, ok := key.(*ecdsa.PrivateKey)
-	if !ok || ec.Curve != elliptic.P256() {
-		return nil, signer{}, fmt.Errorf("load server identity: want an ECDSA P-256 key, got %T", key)
+	switch key := key.(type) {
+	case *ecdsa.PrivateKey:
+		if key.Curve == elliptic.P256() {
+			return chain, signer{key}, nil
+		}
+	case *rsa.PrivateKey:
+		return chain, key, nil // its signatures are of one length
 	}
-	return chain, signer{ec}, nil
+	return nil, nil, fmt.Errorf("load server identity: want an ECDSA P-256 or RSA key, got %T", key)
 }
 
 // pool is the set of roots in a PEM file.

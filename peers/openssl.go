@@ -93,6 +93,10 @@ func (openssl) command(r Request) agent.Command {
 		cmd.Argv = []string{"openssl", "s_server", "-accept", r.Addr.String(), "-naccept", "1", "-WWW",
 			"-cert", fileIn(certFile), "-key", fileIn(keyFile)}
 		cmd.Files[r.Token] = []byte("hybridlab\n")
+		if above := r.Identity.above(); above != nil {
+			cmd.Files[chainFile] = above
+			cmd.Argv = append(cmd.Argv, "-cert_chain", fileIn(chainFile))
+		}
 		cmd.Ready = "ACCEPT"
 	} else {
 		// -ign_eof: the end of standard input is not the end of the session;

@@ -255,10 +255,11 @@ func fileIn(name string) string { return "{dir}/" + name }
 
 // Names of the files that go into and come out of a command's directory.
 const (
-	caFile   = "ca.pem"
-	certFile = "cert.pem"
-	keyFile  = "key.pem"
-	logFile  = "keys.log"
+	caFile    = "ca.pem"
+	certFile  = "cert.pem"
+	keyFile   = "key.pem"
+	chainFile = "chain.pem"
+	logFile   = "keys.log"
 )
 
 // files are what the role needs on disk.

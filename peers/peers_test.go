@@ -41,7 +41,7 @@ func TestSizesDoNotWobble(t *testing.T) {
 		}
 		digest := sha256.Sum256(b.Bytes)
 		sig, err := key.Sign(rand.Reader, digest[:], nil)
-		if err != nil || len(sig) != usualLength || !ecdsa.VerifyASN1(&key.PublicKey, digest[:], sig) {
+		if err != nil || len(sig) != usualLength || !ecdsa.VerifyASN1(&key.(signer).PublicKey, digest[:], sig) {
 			t.Fatalf("signature of %d bytes, %v", len(sig), err)
 		}
 	}

@@ -24,7 +24,7 @@ var testAuthority = sync.OnceValue(func() *Authority {
 
 func identity(t testing.TB, cn string) Identity {
 	t.Helper()
-	id, err := testAuthority().Issue(cn)
+	id, err := testAuthority().Issue(cn, lab.DefaultCert)
 	if err != nil {
 		t.Fatal(err)
 	}

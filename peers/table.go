@@ -24,6 +24,7 @@ var table = []Peer{
 			Shares:  lab.ShareFirst,
 			Pick:    lab.PickTierPostQuantum,
 			NoMatch: "handshake_failure",
+			Certs:   []string{lab.DefaultCert, "large-chain"}, // it verifies ECDSA P-256 only
 		},
 		driver: contract{argv: []string{Binary, "peer", "crafted"}}, local: craftedStack{},
 	},

@@ -1,6 +1,7 @@
 package scenarios
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -17,6 +18,7 @@ type Axes struct {
 	Clients, Servers []string // empty: the level's, as all lists, and the user's own
 	Groups, Links    []string
 	LinkFile         string   // YAML with links of the user's own; empty: none
+	Certs            []string // kinds of server certificate; empty: the default one
 	Cells            []string // exactly these cell ids; the lists above are then ignored
 	Level            string
 	Shard            string // "i/n"; empty: everything
@@ -100,7 +102,7 @@ func (a Axes) exactly(s Selection) (lab.Plan, error) {
 		if err != nil {
 			return p, err
 		}
-		m := lab.Matrix{Clients: []lab.PeerID{c.Client}, Servers: []lab.PeerID{c.Server}, Cases: []lab.Case{{Offer: c.Offer, Accept: c.Accept}}, Links: []string{c.Link}}
+		m := lab.Matrix{Clients: []lab.PeerID{c.Client}, Servers: []lab.PeerID{c.Server}, Cases: []lab.Case{{Offer: c.Offer, Accept: c.Accept}}, Links: []string{c.Link}, Certs: []string{cmp.Or(c.Cert, lab.DefaultCert)}}
 		if err := a.check(s, m); err != nil {
 			return p, err
 		}
@@ -128,6 +130,7 @@ func (a Axes) matrix(s Selection) (lab.Matrix, error) {
 		Servers: peers(s, lab.ServerRole, a.Servers, level),
 		Cases:   Cases(groups),
 		Links:   list(a.Links, level.Links, s.Links.Names()),
+		Certs:   list(a.Certs, []string{lab.DefaultCert}, rig.CertKinds()),
 	}
 	return m, a.check(s, m)
 }
@@ -163,6 +166,11 @@ func peers(s Selection, role lab.Role, named []string, level Level) []lab.PeerID
 
 // check refuses names that nothing answers to.
 func (a Axes) check(s Selection, m lab.Matrix) error {
+	for _, kind := range m.Certs {
+		if err := rig.CheckCert(kind); err != nil {
+			return err
+		}
+	}
 	for _, name := range m.Links {
 		if _, err := s.Links.Lookup(name); err != nil {
 			return err

@@ -310,7 +310,7 @@ func (f *containers) Run(ctx context.Context, c lab.Cell, seed uint64) (lab.Evid
 // handshake runs the client against the server; an error names the role
 // whose doing it was.
 func (f *containers) handshake(ctx context.Context, c lab.Cell, link netem.Link, slot uint16, client, server *station) (lab.Evidence, lab.Role, error) {
-	s, err := server.serve(ctx, c.Accept, link)
+	s, err := server.serve(ctx, c, link)
 	var stillborn *stillbornError
 	if errors.As(err, &stillborn) { // the peer's doing, and the judge's to name
 		return lab.Evidence{Addressed: s.identity, Server: stillborn.end}, "", nil

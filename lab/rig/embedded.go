@@ -37,6 +37,7 @@ type embedded struct {
 type serverKey struct {
 	peer   lab.PeerID
 	accept string
+	cert   string
 	v6     bool
 }
 
@@ -100,7 +101,7 @@ func (f *embedded) Run(ctx context.Context, c lab.Cell, seed uint64) (lab.Eviden
 	if err != nil {
 		return lab.Evidence{}, err
 	}
-	srv, err := f.server(serverKey{c.Server, c.Accept.String(), link.V6()}, c.Accept)
+	srv, err := f.server(serverKey{c.Server, c.Accept.String(), certOf(c), link.V6()}, c.Accept)
 	if err != nil {
 		return refusedToRun(lab.ServerRole, err)
 	}
@@ -185,22 +186,22 @@ func (f *embedded) server(k serverKey, accept lab.Offer) (*server, error) {
 		f.servers[k] = s
 	}
 	f.mu.Unlock()
-	s.once.Do(func() { s.err = f.start(k.peer, accept, s) })
+	s.once.Do(func() { s.err = f.start(k, accept, s) })
 	return s, s.err
 }
 
-func (f *embedded) start(id lab.PeerID, accept lab.Offer, s *server) error {
-	p, err := peers.InProcess(id)
+func (f *embedded) start(k serverKey, accept lab.Offer, s *server) error {
+	p, err := peers.InProcess(k.peer)
 	if err != nil {
 		return err
 	}
-	identity, err := f.authority.Issue(s.identity)
+	identity, err := f.authority.Issue(s.identity, k.cert)
 	if err != nil {
 		return err
 	}
 	l, err := f.net.ListenServer(s.addr)
 	if err != nil {
-		return fmt.Errorf("listen for %s: %w", id, err)
+		return fmt.Errorf("listen for %s: %w", k.peer, err)
 	}
 	req := request(f.authority, lab.ServerRole, accept, s.addr, netem.Link{})
 	req.Identity = identity

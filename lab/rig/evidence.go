@@ -1,6 +1,7 @@
 package rig
 
 import (
+	"cmp"
 	"errors"
 	"strings"
 
@@ -8,6 +9,9 @@ import (
 	"hybridlab/netem"
 	"hybridlab/peers"
 )
+
+// certOf is the kind of certificate the cell's server shows.
+func certOf(c lab.Cell) string { return cmp.Or(c.Cert, lab.DefaultCert) }
 
 // refusedToRun turns "this peer cannot be configured so" into evidence; any
 // other error is the lab's.
@@ -43,3 +47,9 @@ func withTrace(e lab.Evidence, t netem.Trace, l netem.Link, starved bool) lab.Ev
 	}
 	return e
 }
+
+// CertKinds and CheckCert are the peers' certificate kinds, for front ends.
+func CertKinds() []string { return peers.CertKinds() }
+
+// CheckCert refuses a kind that does not exist and names those that do.
+func CheckCert(kind string) error { return peers.CheckCert(kind) }

@@ -43,7 +43,7 @@ func (s *station) proveRole(ctx context.Context, role lab.Role) error {
 	req := request(s.fabric.authority, role, peers.Nonsense, to, netem.Link{})
 	req.Timeout = proofTime
 	var err error
-	if req.Identity, err = s.fabric.authority.Issue(i.identity); err != nil {
+	if req.Identity, err = s.fabric.authority.Issue(i.identity, lab.DefaultCert); err != nil {
 		return err
 	}
 	cmd, err := s.peer.Command(req)

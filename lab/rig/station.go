@@ -79,14 +79,14 @@ func (s *station) gone(err error) error {
 
 // serve returns a server for the group list: a fresh process where the
 // program serves one connection at a time, else the one that is up.
-func (s *station) serve(ctx context.Context, accept lab.Offer, link netem.Link) (*instance, error) {
+func (s *station) serve(ctx context.Context, c lab.Cell, link netem.Link) (*instance, error) {
 	if s.peer.Exclusive() {
 		i := s.instance(link.V6())
 		i.one = true
-		i.err = s.launch(ctx, accept, link, i)
+		i.err = s.launch(ctx, c, link, i)
 		return i, i.err
 	}
-	key := fmt.Sprintf("%s %t", accept, link.V6())
+	key := fmt.Sprintf("%s %s %t", c.Accept, c.Cert, link.V6())
 	s.mu.Lock()
 	i := s.servers[key]
 	if i == nil {
@@ -94,7 +94,7 @@ func (s *station) serve(ctx context.Context, accept lab.Offer, link netem.Link) 
 		s.servers[key] = i
 	}
 	s.mu.Unlock()
-	i.once.Do(func() { i.err = s.launch(context.WithoutCancel(ctx), accept, link, i) })
+	i.once.Do(func() { i.err = s.launch(context.WithoutCancel(ctx), c, link, i) })
 	return i, i.err
 }
 
@@ -112,12 +112,12 @@ func (s *station) locked(v6 bool) *instance {
 	return &instance{addr: netip.AddrPortFrom(s.addr(v6), s.ports), identity: fmt.Sprintf("%s-%d", s.container.Name, s.ports)}
 }
 
-func (s *station) launch(ctx context.Context, accept lab.Offer, link netem.Link, i *instance) error {
-	identity, err := s.fabric.authority.Issue(i.identity)
+func (s *station) launch(ctx context.Context, c lab.Cell, link netem.Link, i *instance) error {
+	identity, err := s.fabric.authority.Issue(i.identity, certOf(c))
 	if err != nil {
 		return err
 	}
-	i.req = request(s.fabric.authority, lab.ServerRole, accept, i.addr, link)
+	i.req = request(s.fabric.authority, lab.ServerRole, c.Accept, i.addr, link)
 	i.req.Identity = identity
 	cmd, err := s.peer.Command(i.req)
 	if err != nil {

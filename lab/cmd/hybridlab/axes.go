@@ -1,8 +1,11 @@
 package main
 
 import (
+	"strings"
+
 	"github.com/spf13/cobra"
 
+	"hybridlab/lab/rig"
 	"hybridlab/scenarios"
 )
 
@@ -15,6 +18,7 @@ func register(cmd *cobra.Command, a *scenarios.Axes) {
 	f.StringSliceVar(&a.Servers, "servers", nil, "server peers")
 	f.StringSliceVar(&a.Groups, "groups", nil, "key exchange groups to pair")
 	f.StringSliceVar(&a.Links, "links", nil, "links")
+	f.StringSliceVar(&a.Certs, "certs", nil, "kinds of server certificate: "+strings.Join(rig.CertKinds(), ", ")+" (default: ecdsa-p256)")
 	f.StringVar(&a.LinkFile, "link-file", "", "YAML file with links of your own")
 	f.StringArrayVar(&a.Cells, "cell", nil, "run exactly this cell id (repeatable); the other axes are ignored")
 	f.StringVar(&a.Level, "level", "quick", scenarios.LevelsHelp())
