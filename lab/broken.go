@@ -77,7 +77,7 @@ func (j *judge) evidence() (Cause, string, string) {
 		return CauseHRRIgnored, blameClient, "the client did not answer the HelloRetryRequest" + words(j.o.Client)
 	case w.ServerHello == nil:
 		return j.afterHello()
-	case w.ClientClose != "":
+	case w.ClientClose != "" && !j.gaveUp():
 		kind, from, _ := strings.Cut(w.ClientClose, "-")
 		return CauseClosedMidHandshake, from, fmt.Sprintf("the %s closed with a %s after the ServerHello%s", from, strings.ToUpper(kind), j.wordsOf(from))
 	case w.AppToServer > 0 && w.AppToClient > 0:
@@ -101,12 +101,18 @@ func (j *judge) fate() string {
 func (j *judge) afterHello() (Cause, string, string) {
 	size := fmt.Sprintf("a ClientHello of %d bytes in %d segments", j.v.HelloBytes, j.v.HelloSegments)
 	switch c := j.o.Wire.ClientClose; {
-	case strings.HasSuffix(c, "-client") && j.o.Client.TimedOut, c == "", strings.HasSuffix(c, "-client"):
+	case c == "", strings.HasSuffix(c, "-client"):
 		return CauseSilentAfterHello, blameServer, "no answer to " + size
 	case c == "rst-server":
 		return CauseRSTAfterHello, blameServer, "RST in answer to " + size + words(j.o.Server)
 	}
 	return CauseFINAfterHello, blameServer, "the connection was closed in answer to " + size + words(j.o.Server)
+}
+
+// gaveUp reports whether the first to close was a client at its deadline:
+// then what came before is silence, and the close only its end.
+func (j *judge) gaveUp() bool {
+	return j.o.Client.TimedOut && strings.HasSuffix(j.o.Wire.ClientClose, "-client")
 }
 
 func (j *judge) silentSide() string {

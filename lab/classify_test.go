@@ -126,6 +126,10 @@ func TestClassify(t *testing.T) {
 		{"no data", "go", "go", pqList, pqList, "x25519mlkem768", func(o *Observation) { o.Client.Data = false; o.Wire.ClientClose = "" }, nil, Failure, CauseNoApplicationData, "server"},
 		{"closed after the ServerHello", "go", "go", pqList, pqList, "x25519mlkem768", func(o *Observation) { o.Client.Data, o.Wire.AppToClient = false, 0 }, nil, Failure, CauseClosedMidHandshake, "client"},
 
+		{"silence after the ServerHello until the client gave up", "go", "go", pqList, pqList, "x25519mlkem768", func(o *Observation) {
+			o.Client.Data, o.Client.TimedOut, o.Wire.AppToClient, o.Wire.AppToServer = false, true, 0, 0
+		}, nil, Failure, CauseSilentMidHandshake, "client"},
+
 		{"unsupported", "go", "go", pqList, pqList, "", func(o *Observation) { silent(o); o.Client.Unsupported = "exit 127" }, nil, Unsupported, "", ""},
 		{"evidence incomplete", "go", "go", pqList, pqList, "x25519mlkem768", func(o *Observation) { o.Wire.Unseen = 7 }, nil, Inconclusive, "", ""},
 		{"the lab broke", "go", "go", pqList, pqList, "", func(o *Observation) { o.Fault = "container gone" }, nil, Fault, "", ""},

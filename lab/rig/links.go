@@ -102,14 +102,19 @@ func serialise(s netem.Shape) time.Duration {
 
 // patience is how long an attempt may take before the lab stops it. Where
 // the link loses packets by chance it covers four retransmissions of a SYN
-// (at 1, 3, 7 and 15 s); elsewhere five of a segment, enough to see that the
+// (at 1, 3, 7 and 15 s), and where it asks for smaller packets their repair;
+// elsewhere five of a segment, enough to see that the
 // same one is lost each time.
 func patience(l netem.Link) time.Duration {
-	if chancy(l.Up) || chancy(l.Down) {
+	if chancy(l.Up) || chancy(l.Down) || told(l.Up) || told(l.Down) {
 		return 17*time.Second + 2*budget(l)
 	}
 	return 3*time.Second + 2*budget(l)
 }
+
+// told reports whether the shape refuses large packets and says so: a sender
+// that has a whole flight under way may repair it one packet a timeout.
+func told(s netem.Shape) bool { return s.MTU > 0 && s.TooBig != netem.EatICMP }
 
 // chancy reports whether the shape loses or damages packets by chance.
 func chancy(s netem.Shape) bool {
