@@ -27,7 +27,9 @@ func (c Catalogue) Lookup(id lab.PeerID) (Peer, error) {
 		if p.ID == id {
 			return p, nil
 		}
-		ids = append(ids, string(p.ID))
+		if profile := p.About != ""; profile == strings.HasPrefix(string(id), "crafted@") {
+			ids = append(ids, string(p.ID)) // many: named only to those who look for one
+		}
 	}
 	return Peer{}, fmt.Errorf("look up peer %q: want one of %s; or bring an image of your own (--peer NAME@VERSION=IMAGE)", id, strings.Join(ids, ", "))
 }

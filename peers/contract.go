@@ -85,7 +85,7 @@ func (r Request) environ() []string {
 		envShares + "=" + contractShares(r.Offer),
 		envTimeout + "=" + strconv.FormatFloat(r.timeout().Seconds(), 'f', -1, 64),
 	}
-	if r.Shape.PadTo != 0 || r.Shape.GREASE || r.Shape.Retry || r.Shape.SigAlgs != nil || r.Shape.Records != nil || r.Shape.Segments != nil {
+	if !r.Shape.Plain() {
 		shape, _ := json.Marshal(r.Shape) // numbers and booleans: cannot fail
 		env = append(env, envShape+"="+string(shape))
 	}

@@ -16,11 +16,17 @@ type Shape = crafted.Shape
 var craftedDefault = lab.MustOffer("*x25519mlkem768+*x25519+secp256r1+secp384r1")
 
 // craftedStack is our own TLS: every offer can be made with it.
-type craftedStack struct{}
+type craftedStack struct {
+	shape     Shape     // where the request has none
+	untouched lab.Offer // what the default offer amounts to
+}
 
-func craftedConfig(r Request) crafted.Config {
+func (s craftedStack) config(r Request) crafted.Config {
 	if r.Offer.Default() {
-		r.Offer = craftedDefault
+		r.Offer = s.untouched
+	}
+	if r.Shape.Plain() {
+		r.Shape = s.shape
 	}
 	cfg := crafted.Config{Groups: r.Offer.Groups(), ServerName: r.sni(), Shape: r.Shape}
 	if r.Offer.Explicit() {
@@ -35,23 +41,23 @@ func craftedConfig(r Request) crafted.Config {
 	return cfg
 }
 
-func (craftedStack) client(conn net.Conn, r Request) (session, account, error) {
+func (s craftedStack) client(conn net.Conn, r Request) (session, account, error) {
 	roots, err := pool(r.CA)
 	if err != nil {
 		return nil, account{}, err
 	}
-	cfg := craftedConfig(r)
+	cfg := s.config(r)
 	cfg.Roots = roots
 	c, err := crafted.Client(conn, cfg)
 	return c, craftedAccount(c), err
 }
 
-func (craftedStack) server(r Request) (func(net.Conn) (session, account, error), error) {
+func (s craftedStack) server(r Request) (func(net.Conn) (session, account, error), error) {
 	chain, key, err := r.Identity.load()
 	if err != nil {
 		return nil, err
 	}
-	cfg := craftedConfig(r)
+	cfg := s.config(r)
 	cfg.Chain, cfg.Key = chain, key
 	return func(conn net.Conn) (session, account, error) {
 		c, err := crafted.Server(conn, cfg)

@@ -51,7 +51,7 @@ func InProcess(id lab.PeerID) (Local, error) {
 	if p.local == nil {
 		var ids []string
 		for _, q := range table {
-			if q.local != nil {
+			if q.local != nil && q.About == "" {
 				ids = append(ids, string(q.ID))
 			}
 		}

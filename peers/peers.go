@@ -85,6 +85,7 @@ func (r Request) sni() string {
 // Peer is one row of the table: a TLS stack of one version.
 type Peer struct {
 	ID     lab.PeerID
+	About  string       // what is special about it, where it is a profile of another peer (profiles.go)
 	Image  string       // reference of an image that the user brought; empty: docker/<Folder>
 	Folder string       // docker/<Folder> holds its Dockerfile
 	Suite  string       // Debian suite its image is built from

@@ -15,7 +15,7 @@ var (
 // table has one row per peer, sorted by id. Every rule in it was seen on the
 // wire of that version (testdata/*.rules, which a test holds against
 // lab.Predict), not taken from documentation.
-var table = []Peer{
+var table = withProfiles([]Peer{
 	{
 		ID: "crafted", Folder: "go", Suite: "trixie", Roles: bothRoles,
 		Groups: crafted.Groups(),
@@ -26,7 +26,7 @@ var table = []Peer{
 			NoMatch: "handshake_failure",
 			Certs:   []string{lab.DefaultCert, "large-chain"}, // it verifies ECDSA P-256 only
 		},
-		driver: contract{argv: []string{Binary, "peer", "crafted"}}, local: craftedStack{},
+		driver: contract{argv: []string{Binary, "peer", "crafted"}}, local: craftedStack{untouched: craftedDefault},
 	},
 	{
 		ID: "go@1.26", Folder: "go", Suite: "trixie", Roles: bothRoles,
@@ -181,4 +181,4 @@ var table = []Peer{
 		},
 		driver: openssl{},
 	},
-}
+})

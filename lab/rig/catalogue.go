@@ -83,11 +83,12 @@ func (c Catalogue) Brought() []lab.PeerID {
 	return out
 }
 
-// Peers lists the peers that have the role in the fabric.
+// Peers lists the peers that have the role in the fabric, without the
+// profiles of peers.
 func (c Catalogue) Peers(k Kind, role lab.Role) []lab.PeerID {
 	var out []lab.PeerID
 	for _, p := range c.all() {
-		if p.Plays(role) && k.runs(p) {
+		if p.About == "" && p.Plays(role) && k.runs(p) {
 			out = append(out, p.ID)
 		}
 	}

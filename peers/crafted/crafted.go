@@ -28,6 +28,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"reflect"
 	"time"
 
 	"hybridlab/lab/wire"
@@ -85,6 +86,9 @@ type Shape struct {
 	// and so, with a hybrid share, out of the first TCP segment.
 	LateName bool `json:"late_name,omitempty"`
 }
+
+// Plain reports whether nothing is to be shaped.
+func (s Shape) Plain() bool { return reflect.ValueOf(s).IsZero() }
 
 // State is what a handshake came to. After an error it holds what was known
 // by then.
