@@ -1,4 +1,4 @@
-package scenarios
+package main
 
 import (
 	"path/filepath"
@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"hybridlab/lab"
+	"hybridlab/scenarios"
 )
 
 // TestSameSeedSameVerdicts: how many cells are in flight and how many
@@ -30,11 +31,11 @@ func TestSameSeedSameVerdicts(t *testing.T) {
 func verdictsOf(t *testing.T, parallel, procs int) map[string]lab.Verdict {
 	t.Helper()
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(procs))
-	s, err := Axes{Fabric: "embedded", Level: "smoke", Links: []string{"mtu1280", "loss5", "dup2", "reorder5"}}.Choose(t.Context())
+	s, err := scenarios.Axes{Fabric: "embedded", Level: "smoke", Links: []string{"mtu1280", "loss5", "dup2", "reorder5"}}.Choose(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	ss, err := Start(t.Context(), s, Options{Out: filepath.Join(t.TempDir(), "run"), Seed: 7, Attempts: 2})
+	ss, err := scenarios.Start(t.Context(), s, scenarios.Options{Out: filepath.Join(t.TempDir(), "run"), Seed: 7, Attempts: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
