@@ -112,7 +112,11 @@ func (l Local) Serve(ctx context.Context, ln net.Listener, r Request, report fun
 func serveOne(ctx context.Context, conn net.Conn, r Request, handshake func(net.Conn) (session, account, error), report func(netip.AddrPort, lab.End, []byte)) {
 	defer conn.Close()
 	defer limit(ctx, conn, r)()
-	remote, _ := netip.ParseAddrPort(conn.RemoteAddr().String())
+	addr := conn.RemoteAddr()
+	if addr == nil {
+		return // reset before it was our turn: nobody is left to serve
+	}
+	remote, _ := netip.ParseAddrPort(addr.String())
 	s, a, err := handshake(conn)
 	if err == nil {
 		a.end.Done = true
