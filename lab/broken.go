@@ -14,13 +14,15 @@ func (j *judge) broken() bool {
 	clean, classical := j.control(ControlClean), j.control(ControlClassical)
 	what = fmt.Sprintf("%s; predicted %s", what, strings.Join(j.v.Predicted, " or "))
 	switch {
+	case j.idle():
+		return j.decide(Failure, cause, blame, "%s", what)
 	case clean == Fault || classical == Fault:
 		return j.decide(Inconclusive, cause, "", "%s; a control could not be run, the lab failed", what)
 	case clean != "" && !clean.Worked() && blame == blameLink:
 		return j.decide(Inconclusive, cause, "", "%s; the same groups end as %s over a clean link too, so the link alone does not explain it", what, clean)
 	case clean != "" && !clean.Worked():
 		return j.decide(Failure, cause, blame, "%s; the same over a clean link", what)
-	case classical != "" && classical != Unsupported && !classical.Worked():
+	case classical != "" && classical != Unsupported && !classical.Worked() && (clean != "" || blame == blameLink):
 		return j.decide(Inconclusive, cause, blameLink, "%s; the X25519 control ends as %s on this link too, so neither group nor size is shown to matter", what, classical)
 	case clean.Worked() && classical.Worked() && j.sized(cause):
 		j.v.Trigger = "size"
@@ -30,6 +32,10 @@ func (j *judge) broken() bool {
 	}
 	return j.decide(Failure, cause, blame, "%s", what)
 }
+
+// idle reports whether nothing was ever on the link: what did not happen on
+// it, no control can explain by it.
+func (j *judge) idle() bool { return j.o.Path.Packets == 0 && !j.o.Wire.Connected }
 
 // sized reports whether the evidence points at the size or the cutting of
 // what was sent: the link dropped for size, or a flight of several segments
@@ -65,9 +71,9 @@ func (j *judge) evidence() (Cause, string, string) {
 		return CauseOfAlert(a.Name), a.From, fmt.Sprintf("the %s sent alert %s", a.From, a.Name)
 	}
 	switch {
-	case !w.Connected && j.o.Path.Packets == 0 && j.o.Client == (End{}): // no client was run
+	case j.idle() && j.o.Client == (End{}): // no client was run
 		return CauseNoServer, blameServer, "the server did not start" + words(j.o.Server)
-	case !w.Connected && j.o.Path.Packets == 0:
+	case j.idle():
 		return CauseNoConnection, blameClient, fmt.Sprintf("the client sent no packet%s%s", j.fate(), words(j.o.Client))
 	case !w.Connected:
 		return CauseNoConnection, blameServer, "the TCP connection was not established"
