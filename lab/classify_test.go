@@ -112,11 +112,14 @@ func TestClassify(t *testing.T) {
 		{"black hole, clean fails too", "go", "go", pqList, pqList, "", blackhole, ran(Failure, Classical), Inconclusive, CausePMTUBlackhole, ""},
 		{"black hole, control broke", "go", "go", pqList, pqList, "", blackhole, ran(Fault, Classical), Inconclusive, CausePMTUBlackhole, ""},
 		{"black hole seen by X25519 itself", "go", "go", "x25519", "x25519", "", blackhole, ran(Classical, ""), Failure, CausePMTUBlackhole, "link"},
+		{"silence while the lab was starved", "go", "go", pqList, pqList, "", func(o *Observation) { silent(o); o.Path.Starved = true }, ran(Hybrid, Classical), Inconclusive, CauseSilentAfterHello, ""},
+		{"black hole while the lab was starved", "go", "go", pqList, pqList, "", func(o *Observation) { blackhole(o); o.Path.Starved = true }, ran(Hybrid, Classical), Size, CausePMTUBlackhole, "link"},
 		{"random loss is not size", "go", "go", pqList, pqList, "", func(o *Observation) {
 			silent(o)
 			o.Path.Drops = []Drop{{Packet: 1, Dir: "to server", Reason: "loss"}}
 		}, ran(Hybrid, Classical), Failure, CausePacketLoss, "link"},
 		{"silence, nothing dropped", "go", "go", pqList, pqList, "", silent, ran(Hybrid, Classical), Size, CauseSilentAfterHello, "link"},
+		{"X25519 fails on the clean link too", "go", "go", pqList, pqList, "", refusedWith("internal_error"), ran("", Failure), Failure, "alert-internal-error", "server"},
 		{"silence on the clean link too", "go", "go", pqList, pqList, "", silent, ran(Failure, Classical), Failure, CauseSilentAfterHello, "server"},
 		{"RST", "go", "go", pqList, pqList, "", func(o *Observation) { silent(o); o.Wire.ClientClose = "rst-server" }, nil, Failure, CauseRSTAfterHello, "server"},
 		{"FIN", "go", "go", pqList, pqList, "", func(o *Observation) { silent(o); o.Wire.ClientClose = "fin-server" }, nil, Failure, CauseFINAfterHello, "server"},
