@@ -14,9 +14,12 @@ import (
 // chance.
 func Expected(c lab.Cell, known lab.Catalogue) (outcomes []lab.Outcome, ok bool) {
 	p := lab.Predict(c, known.Rules(c.Client), known.Rules(c.Server))
-	agreed := p.Allowed[0].Outcome
-	if agreed == lab.Classical && len(p.CommonPQ) > 0 {
-		agreed = lab.Downgrade
+	var agreed []lab.Outcome
+	for _, r := range p.Allowed {
+		if r.Outcome == lab.Classical && len(p.CommonPQ) > 0 {
+			r.Outcome = lab.Downgrade
+		}
+		agreed = append(agreed, r.Outcome)
 	}
 	switch {
 	case strings.HasSuffix(c.Link, "-icmp-eaten"):
@@ -26,7 +29,7 @@ func Expected(c lab.Cell, known lab.Catalogue) (outcomes []lab.Outcome, ok bool)
 	case strings.HasPrefix(c.Link, "loss"), c.Link == "corrupt1", c.Link == "mobile", c.Link == "frag-drop":
 		return nil, false
 	}
-	return []lab.Outcome{agreed}, true
+	return agreed, true
 }
 
 // big reports whether a post-quantum share must cross, in the first

@@ -15,6 +15,9 @@ type Level struct {
 	Peers  map[rig.Kind][]lab.PeerID
 	Groups []string
 	Links  []string // nil: all
+	// Clients and Servers join the peers at one end.
+	Clients, Servers []lab.PeerID
+	Cases            func(groups []string) []lab.Case // nil: Cases
 }
 
 // core are two stacks of each fabric: with them every way of choosing a
@@ -44,11 +47,36 @@ var Levels = map[string]Level{
 		Groups: Groups[:6],
 		Links:  []string{"clean", "clean-v6", "mtu1280", "mtu1280-icmp-eaten", "mss536", "frag-drop", "loss1", "rtt100"},
 	},
+	"malformed": {
+		About:   "broken key shares and unusual hellos against every stack",
+		Peers:   named,
+		Clients: rig.Profiles(lab.ClientRole),
+		Servers: []lab.PeerID{"crafted@hrr"}, // those that die are findings whoever meets them
+		Groups:  Groups[3:6],
+		Links:   []string{"clean"},
+		Cases:   shareCases,
+	},
 	"full": {
 		About:  "every group over every link of the library",
 		Peers:  named,
 		Groups: Groups,
 	},
+}
+
+// shareCases put every group's key share to the test where the server uses
+// it, in the first hello and in the second, and where it does not.
+func shareCases(groups []string) []lab.Case {
+	out := product([]string{"default"}, []string{"default"})
+	for i, g := range groups {
+		other := groups[(i+1)%len(groups)]
+		out = slices.Concat(out,
+			product([]string{g, "~" + g}, []string{g}),
+			product([]string{g}, []string{"default"}),
+			product([]string{"*" + g + "+*" + other}, []string{g, other}),
+			product([]string{"*" + g + "+*x25519"}, []string{"x25519"}),
+		)
+	}
+	return out
 }
 
 // LookupLevel names the valid levels when the given one is not.

@@ -125,10 +125,14 @@ func (a Axes) matrix(s Selection) (lab.Matrix, error) {
 	if err != nil {
 		return lab.Matrix{}, err
 	}
+	cases := Cases
+	if level.Cases != nil {
+		cases = level.Cases
+	}
 	m := lab.Matrix{
 		Clients: peers(s, lab.ClientRole, a.Clients, level),
 		Servers: peers(s, lab.ServerRole, a.Servers, level),
-		Cases:   Cases(groups),
+		Cases:   cases(groups),
 		Links:   list(a.Links, level.Links, s.Links.Names()),
 		Certs:   list(a.Certs, []string{lab.DefaultCert}, rig.CertKinds()),
 	}
@@ -156,7 +160,11 @@ func list[T ~string](named []string, level, all []T) []T {
 // all, for check to judge.
 func peers(s Selection, role lab.Role, named []string, level Level) []lab.PeerID {
 	var can []lab.PeerID
-	for _, id := range slices.Concat(level.Peers[s.Fabric], s.Peers.Brought()) {
+	joining := level.Clients
+	if role == lab.ServerRole {
+		joining = level.Servers
+	}
+	for _, id := range slices.Concat(level.Peers[s.Fabric], joining, s.Peers.Brought()) {
 		if s.Peers.Check(s.Fabric, id, role) == nil {
 			can = append(can, id)
 		}

@@ -95,6 +95,10 @@ func (c Catalogue) Peers(k Kind, role lab.Role) []lab.PeerID {
 	return out
 }
 
+// Profiles lists the profiles of the crafted peer that have the role; every
+// fabric runs them.
+func Profiles(role lab.Role) []lab.PeerID { return peers.Profiles(role) }
+
 // Check says whether a peer has the role in the fabric; the error names those
 // that have.
 func (c Catalogue) Check(k Kind, id lab.PeerID, role lab.Role) error {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"time"
 
 	"hybridlab/lab/wire"
 )
@@ -104,7 +105,7 @@ type Death string
 
 const (
 	DeathReset  Death = "reset"  // TCP RST
-	DeathSilent Death = "silent" // nothing, until the client goes or time is up
+	DeathSilent Death = "silent" // nothing, until the client goes
 	DeathAlert  Death = "alert"  // illegal_parameter
 )
 
@@ -118,6 +119,7 @@ func (c *Conn) die() error {
 	case DeathReset:
 		return c.leaveUnread()
 	case DeathSilent:
+		c.net.SetDeadline(time.Time{}) // whoever gives up first is the client
 		_, err := io.Copy(io.Discard, c.net)
 		return errors.Join(errOnPurpose, err)
 	case DeathAlert:
