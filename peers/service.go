@@ -1,6 +1,8 @@
 package peers
 
 import (
+	"cmp"
+	"crypto/tls"
 	"fmt"
 	"net/netip"
 	"regexp"
@@ -29,10 +31,17 @@ type service struct {
 	// limits is what its configuration cannot express; nil: everything a
 	// server can be asked.
 	limits func(lab.Offer) error
+	// ready is what it prints once it is up; empty: its port says so.
+	ready string
 	// refused is in its words when it will not start with such a group list.
 	refused string
 	// from is how a log line names the client, with %s for the address.
 	from string
+	// answer finds status, group and version in the line about a request, by
+	// the names of its parts; nil: the line has the form above.
+	answer *regexp.Regexp
+	// quiet: it says nothing of a connection that was not answered.
+	quiet bool
 	// words takes from a line about a failure what is the same in every run.
 	words *regexp.Regexp
 	// says prints the version, of the TLS library too, on its first line: a
@@ -52,7 +61,7 @@ func (s service) command(r Request) agent.Command {
 	for name, data := range s.files(r) {
 		files[name] = data
 	}
-	return agent.Command{Argv: s.argv, Files: files, Ready: "tcp:" + strconv.Itoa(int(r.Addr.Port()))}
+	return agent.Command{Argv: s.argv, Files: files, Ready: cmp.Or(s.ready, "tcp:"+strconv.Itoa(int(r.Addr.Port())))}
 }
 
 func (service) exclusive() bool { return false }
@@ -71,19 +80,26 @@ func (s service) parse(_ Request, res agent.Result) (lab.End, []byte) {
 
 func (s service) lineFrom(addr netip.Addr) string { return fmt.Sprintf(s.from, addr) }
 
-// answered is the line about a request: status, group and version. A "-", or
+// answered is the line about a request whose form could be chosen. A "-", or
 // nothing, is what the program does not know.
-var answered = regexp.MustCompile(`client: [^,]+, status: ([^,]*), group: ([^,]*), version: ([^,]*)`)
+var answered = regexp.MustCompile(`client: [^,]+, status: (?<status>[^,]*), group: (?<group>[^,]*), version: (?<version>[^,]*)`)
 
 func (s service) parseLine(text string) (lab.End, error) {
-	m := answered.FindStringSubmatch(text)
+	re := cmp.Or(s.answer, answered)
+	m := re.FindStringSubmatch(text)
 	if m == nil {
 		return lab.End{Error: s.stable(text)}, nil
 	}
-	end := lab.End{Data: m[1] == "200", Group: groupOf(m[2]), Version: strings.Replace(known(m[3]), "TLSv", "TLS ", 1)}
+	part := func(name string) string {
+		if i := re.SubexpIndex(name); i > 0 && m[i] != "-" {
+			return clip(m[i])
+		}
+		return ""
+	}
+	end := lab.End{Data: part("status") == "200", Group: groupOf(part("group")), Version: versionOf(part("version"))}
 	end.Done = end.Data || end.Version != ""
 	if !end.Data {
-		end.Error = clip("answered with status " + m[1])
+		end.Error = "answered with status " + part("status")
 	}
 	return end, nil
 }
@@ -97,19 +113,21 @@ func (s service) stable(line string) string {
 	return clip(line)
 }
 
-func known(s string) string {
-	if s == "-" {
-		return ""
-	}
-	return clip(s)
-}
-
 // groupOf is the group by its IANA name, or what the program calls it.
 func groupOf(s string) string {
 	if g, err := wire.LookupGroup(s); err == nil {
 		return g.String()
 	}
-	return known(s)
+	return s
+}
+
+// versionOf is the protocol by crypto/tls's name: programs write "TLSv1.3",
+// or the code point.
+func versionOf(s string) string {
+	if v, err := strconv.ParseUint(s, 10, 16); err == nil {
+		return tls.VersionName(uint16(v))
+	}
+	return strings.Replace(s, "TLSv", "TLS ", 1)
 }
 
 // flat refuses tiers, for a TLS library whose lists have none.

@@ -36,6 +36,9 @@ func TestServiceLines(t *testing.T) {
 		{"haproxy@trixie", `client: 198.19.0.7, failed: SSL handshake failure, error:0A000065:SSL routines::no suitable key share`,
 			lab.End{Error: "SSL handshake failure, error:0A000065:SSL routines::no suitable key share"}},
 		{"haproxy@bookworm", `client: 198.19.0.7, status: 200, group: -, version: TLSv1.3`, lab.End{Done: true, Data: true, Version: "TLS 1.3"}},
+		{"apache@trixie", `client: 198.19.0.7, status: 200, group: -, version: TLSv1.3`, lab.End{Done: true, Data: true, Version: "TLS 1.3"}},
+		{"caddy@trixie", `{"level":"info","ts":1795414907.3945763,"logger":"http.log.access.log0","msg":"handled request","request":{"remote_ip":"198.19.0.7","remote_port":"56010","client_ip":"198.19.0.7","proto":"HTTP/1.0","method":"GET","host":"hybridlab.test","uri":"/hybridlab","headers":{},"tls":{"resumed":false,"version":772,"cipher_suite":4865,"proto":"","server_name":"hybridlab.test","ech":false}},"bytes_read":0,"user_id":"","duration":0.000201992,"size":9,"status":200,"resp_headers":{"Server":["Caddy"]}}`,
+			lab.End{Done: true, Data: true, Version: "TLS 1.3"}},
 	} {
 		p, err := Lookup(r.peer)
 		if err != nil {
@@ -63,6 +66,10 @@ func TestServiceRefusals(t *testing.T) {
 		{"nginx@bookworm", "2026/11/23 06:08:36 [emerg] 62#62: bind() to 0.0.0.0:443 failed (98: Address already in use)\n", ""},
 		{"haproxy@trixie", "[NOTICE]   (62) : haproxy version is 3.0.11\n[ALERT]    (62) : config : Proxy 'lab': unable to set SSL curves list to '0x1234' for bind '127.0.0.1:46147' at [haproxy.cfg:11].\n",
 			"Proxy 'lab': unable to set SSL curves list to '0x1234'"},
+		{"apache@trixie", "[Mon Nov 23 06:20:03.563726 2026] [ssl:emerg] [pid 9:tid 9] AH02407: \"SSLOpenSSLConfCmd Groups 0x1234\" failed for hybridlab.test:2001\n",
+			`"SSLOpenSSLConfCmd Groups 0x1234" failed`},
+		{"caddy@trixie", "Error: adapting config using caddyfile: parsing caddyfile tokens for 'tls': /tmp/C:6 - Error during parsing: Wrong curve name or curve not supported: '0x1234'\n",
+			"Wrong curve name or curve not supported: '0x1234'"},
 		{"haproxy@trixie", "[ALERT]    (62) : config : parsing [haproxy.cfg:11]: unknown keyword 'crv'\n", ""},
 	} {
 		p, err := Lookup(r.peer)

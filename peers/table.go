@@ -17,6 +17,44 @@ var (
 // lab.Predict), not taken from documentation.
 var table = withProfiles([]Peer{
 	{
+		ID: "apache@trixie", Folder: "apache", Suite: "trixie", Roles: serverOnly,
+		Groups: slices.Concat(opensslClassical, opensslPostQuantum),
+		Rules: lab.Rules{
+			Default:     lab.MustOffer("*x25519mlkem768>*x25519+secp256r1>x448+secp384r1+secp521r1>ffdhe2048+ffdhe3072"),
+			Shares:      lab.ShareFirst,
+			Pick:        lab.PickTier,
+			ClientOrder: true,
+			NoMatch:     "handshake_failure",
+			Cure:        apacheCure,
+		},
+		driver: apache(),
+	},
+	{
+		ID: "caddy-mlkem@forky", Folder: "caddy", Suite: "forky", Roles: serverOnly,
+		Groups: caddyGroups,
+		Rules: lab.Rules{
+			Default:   lab.MustOffer("*x25519mlkem768+*x25519+secp256r1"),
+			Order:     goOrder,
+			Shares:    lab.ShareFirstAndClassical,
+			Pick:      lab.PickPostQuantum,
+			Classical: goClassical,
+			NoMatch:   "handshake_failure",
+		},
+		driver: caddy("tlsmlkem=1"),
+	},
+	{
+		ID: "caddy@trixie", Folder: "caddy", Suite: "trixie", Roles: serverOnly,
+		Groups: caddyGroups[1:],
+		Rules: lab.Rules{
+			Default: lab.MustOffer("*x25519+secp256r1"),
+			Order:   goOrder,
+			Shares:  lab.ShareFirst,
+			Pick:    lab.PickTier,
+			NoMatch: "handshake_failure",
+		},
+		driver: caddy(""),
+	},
+	{
 		ID: "crafted", Folder: "go", Suite: "trixie", Roles: bothRoles,
 		Groups: crafted.Groups(),
 		Rules: lab.Rules{
