@@ -14,6 +14,8 @@ func (j *judge) broken() bool {
 	clean, classical := j.control(ControlClean), j.control(ControlClassical)
 	what = fmt.Sprintf("%s; predicted %s", what, strings.Join(j.v.Predicted, " or "))
 	switch {
+	case j.o.Path.Starved && j.o.Client.TimedOut && cause != CausePMTUBlackhole && cause != CauseFragmentsDropped:
+		return j.decide(Inconclusive, cause, "", "%s; but the lab was short of CPU while it waited", what)
 	case j.idle():
 		return j.decide(Failure, cause, blame, "%s", what)
 	case clean == Fault || classical == Fault:
