@@ -92,6 +92,7 @@ type Path struct {
 	MaxLateUS int64  `json:"max_late_us"`         // worst lateness against the link's schedule, microseconds
 	BudgetMS  int64  `json:"budget_ms,omitempty"` // longest a handshake takes that the link explains, drops apart; 0: no claim
 	Late      bool   `json:"late,omitempty"`      // lateness beyond what a timing claim can bear
+	Starved   bool   `json:"starved,omitempty"`   // the lab itself got too little CPU while the cell ran
 	Uncounted int    `json:"uncounted,omitempty"` // packets the books do not explain: always 0, or the cell is a fault
 }
 

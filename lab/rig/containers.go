@@ -33,6 +33,7 @@ type containers struct {
 	links     Links
 	slots     *slots
 	pressure  *pressure
+	tokens    tokens
 	logs      string // directory for what servers printed; empty: nowhere
 	stop      context.CancelFunc
 
@@ -45,7 +46,7 @@ type containers struct {
 // that cannot be used is no error: it is listed with the reason, and its
 // cells are faults.
 func openContainers(ctx context.Context, c Config) (_ *Rig, err error) {
-	f := &containers{links: c.Links, logs: c.Logs, slots: newSlots(), pressure: &pressure{}, stations: map[lab.PeerID]*station{}, absent: map[lab.PeerID]string{}}
+	f := &containers{links: c.Links, logs: c.Logs, slots: newSlots(), pressure: &pressure{}, tokens: make(tokens, Containers.working()), stations: map[lab.PeerID]*station{}, absent: map[lab.PeerID]string{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, f.Close())
@@ -290,7 +291,12 @@ func (f *containers) Run(ctx context.Context, c lab.Cell, seed uint64) (lab.Evid
 		return lab.Evidence{}, err
 	}
 	defer f.slots.give(slot)
-	started := time.Now()
+	release, err := f.tokens.take(ctx)
+	if err != nil {
+		return lab.Evidence{}, err
+	}
+	defer release()
+	starved := f.pressure.since(time.Now())
 	v6 := link.V6()
 	path := netem.Path{Slot: slot, Name: c.ID, Seed: seed, Link: link, Client: client.addr(v6), Server: server.addr(v6)}
 	if err := f.path.Open(path); err != nil {
@@ -304,7 +310,7 @@ func (f *containers) Run(ctx context.Context, c lab.Cell, seed uint64) (lab.Evid
 	case runErr != nil:
 		return refusedToRun(role, runErr)
 	}
-	return withTrace(e, trace, link, f.pressure.during(started)), nil
+	return withTrace(e, trace, link, starved(time.Now())), nil
 }
 
 // handshake runs the client against the server; an error names the role

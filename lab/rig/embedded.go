@@ -23,6 +23,7 @@ type embedded struct {
 	links     Links
 	slots     *slots
 	pressure  *pressure
+	tokens    tokens
 
 	ctx  context.Context // ends the servers
 	stop context.CancelFunc
@@ -64,7 +65,7 @@ func openEmbedded(ctx context.Context, c Config) (*Rig, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &embedded{net: n, authority: authority, links: c.Links, slots: newSlots(), pressure: &pressure{}, servers: map[serverKey]*server{}, ports: 1024}
+	f := &embedded{net: n, authority: authority, links: c.Links, slots: newSlots(), pressure: &pressure{}, tokens: make(tokens, Embedded.working()), servers: map[serverKey]*server{}, ports: 1024}
 	f.ctx, f.stop = context.WithCancel(context.Background())
 	go f.pressure.watch(f.ctx)
 	r := &Rig{Fabric: f, closer: f, kernel: "gvisor netstack"}
@@ -110,7 +111,12 @@ func (f *embedded) Run(ctx context.Context, c lab.Cell, seed uint64) (lab.Eviden
 		return lab.Evidence{}, err
 	}
 	defer f.slots.give(slot)
-	started := time.Now()
+	release, err := f.tokens.take(ctx)
+	if err != nil {
+		return lab.Evidence{}, err
+	}
+	defer release()
+	starved := f.pressure.since(time.Now())
 	path := netem.Path{Slot: slot, Name: c.ID, Seed: seed, Link: link, Client: f.net.ClientAddr(link.V6()), Server: f.net.ServerAddr(link.V6())}
 	if err := f.net.Open(path); err != nil {
 		return lab.Evidence{}, fmt.Errorf("open path: %w", err)
@@ -123,7 +129,7 @@ func (f *embedded) Run(ctx context.Context, c lab.Cell, seed uint64) (lab.Eviden
 	if runErr != nil {
 		return refusedToRun(lab.ClientRole, runErr)
 	}
-	return withTrace(e, trace, link, f.pressure.during(started)), nil
+	return withTrace(e, trace, link, starved(time.Now())), nil
 }
 
 // handshake is one client run against one server instance.

@@ -35,7 +35,7 @@ func withTrace(e lab.Evidence, t netem.Trace, l netem.Link, starved bool) lab.Ev
 	e.Path = lab.Path{
 		Packets: t.Received, Delivered: t.Delivered, Dropped: t.Dropped, ICMP: t.ICMP, Uncounted: t.Uncounted,
 		MaxLateUS: t.MaxLate.Microseconds(), BudgetMS: budget(l).Milliseconds(),
-		Late: starved || t.MaxLate > lateMost,
+		Late: starved || t.MaxLate > lateMost, Starved: starved,
 	}
 	for i, p := range t.Packets {
 		if p.Drop != "" && len(e.Path.Drops) < mostDrops {

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -69,6 +70,10 @@ func (k Kind) Parallel(cores int) int {
 	}
 	return 64 * cores
 }
+
+// working is how many cells may keep the processors busy at once: enough
+// that none is idle while peers wait for each other.
+func (k Kind) working() int { return 8 * runtime.NumCPU() }
 
 // Waiting is how long a cell on the link waits in vain, at worst likely: two
 // attempts where the link never delivers a large packet.

@@ -1,6 +1,7 @@
 package rig
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -72,20 +73,40 @@ func TestCleanLinkOfTheFamily(t *testing.T) {
 func TestPressure(t *testing.T) {
 	var p pressure
 	began := time.Unix(1000, 0)
-	if p.during(began) {
-		t.Error("starved before anything happened")
+	p.note(time.Second) // before the cell: not its own
+	starved := p.since(began)
+	for range 100 {
+		p.note(pressureTick + time.Millisecond) // as late as timers are
 	}
-	p.note(moment{began.Add(time.Second), began.Add(2 * time.Second)})
-	if !p.during(began) || !p.during(began.Add(1500*time.Millisecond)) {
-		t.Error("starvation inside the cell's time was not seen")
+	if starved(began.Add(time.Second)) {
+		t.Error("ordinary lateness counts as starvation")
 	}
-	if p.during(began.Add(3 * time.Second)) {
-		t.Error("starvation before the cell began counts against it")
+	p.note(pressureTick + 80*time.Millisecond)
+	if starved(began.Add(5 * time.Second)) {
+		t.Error("80 ms of 5 s count as starvation")
 	}
-	for i := range 2 * remembered {
-		p.note(moment{began, began.Add(time.Duration(i))})
+	if !starved(began.Add(500 * time.Millisecond)) {
+		t.Error("80 ms of half a second do not count")
 	}
-	if len(p.late) > remembered {
-		t.Errorf("%d moments are kept", len(p.late))
+}
+
+func TestTokens(t *testing.T) {
+	tk := make(tokens, 1)
+	release, err := tk.take(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := tk.take(ctx); err == nil {
+		t.Error("two tokens out of one")
+	}
+	release()
+	if _, err = tk.take(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	// Never released by hand: it comes back by itself.
+	if _, err := tk.take(t.Context()); err != nil {
+		t.Error(err)
 	}
 }
