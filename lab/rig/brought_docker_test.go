@@ -50,19 +50,22 @@ func runCells(t *testing.T, known Catalogue, ids []lab.PeerID, cells []lab.Cell)
 	if err != nil {
 		t.Fatal(err)
 	}
-	run := NewRunID()
+	run, began := NewRunID(), time.Now()
 	r, err := Open(t.Context(), Config{Kind: Containers, Run: run, Links: links, Known: known, Peers: ids, Logs: filepath.Join(t.TempDir(), "logs"), Progress: t.Output()})
 	if err != nil {
 		t.Fatal(err)
 	}
+	opened := time.Since(began)
 	v := &verdicts{all: map[string]lab.Verdict{}}
 	runner := &lab.Runner{Fabric: r, Known: known, Sink: v, Seed: 1, CleanLink: links.Clean, Attempts: 2}
 	if err := runner.Run(t.Context(), cells, 32); err != nil {
 		t.Error(err)
 	}
+	ran := time.Since(began)
 	if err := r.Close(); err != nil {
 		t.Error(err)
 	}
+	t.Logf("open after %v, all run after %v, closed after %v", opened, ran, time.Since(began))
 	infos := map[lab.PeerID]lab.PeerInfo{}
 	for _, i := range r.Peers() {
 		infos[i.ID] = i

@@ -201,7 +201,15 @@ func (s *station) abandon(ctx context.Context, i *instance) {
 	}
 }
 
+// serverPatience outlasts every client: a server that stays up serves cells
+// of all links, and must not be the one that gives up.
+const serverPatience = 2 * time.Minute
+
 // request is what both ends are asked in either fabric.
 func request(a *peers.Authority, role lab.Role, o lab.Offer, addr netip.AddrPort, link netem.Link) peers.Request {
-	return peers.Request{Role: role, Offer: o, Addr: addr, SNI: peers.ServerName, CA: a.PEM(), Timeout: patience(link), Token: "hybridlab"}
+	r := peers.Request{Role: role, Offer: o, Addr: addr, SNI: peers.ServerName, CA: a.PEM(), Timeout: patience(link), Token: "hybridlab"}
+	if role == lab.ServerRole {
+		r.Timeout = serverPatience
+	}
+	return r
 }
