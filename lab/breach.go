@@ -49,8 +49,16 @@ func (j *judge) answered() bool {
 	if j.p.Breach == "" || j.o.Wire.ServerHello == nil || may {
 		return false
 	}
-	return j.decide(Failure, CauseUnexpectedSuccess, blameServer, "%s, and the server answered with a ServerHello for %s; the rules say %s",
-		j.p.Breach, j.v.Group, strings.Join(j.v.Predicted, " or "))
+	return j.decide(Failure, CauseUnexpectedSuccess, blameServer, "the server answered with a ServerHello for %s; the rules say %s", j.v.Group, j.expected())
+}
+
+// expected is what the rules allow, and why where it is out of the ordinary.
+func (j *judge) expected() string {
+	text := strings.Join(j.v.Predicted, " or ")
+	if j.p.Breach != "" {
+		text += ", because " + j.p.Breach
+	}
+	return text
 }
 
 // reason is what a refusal is for.

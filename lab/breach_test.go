@@ -77,7 +77,7 @@ func TestClassifyBreach(t *testing.T) {
 		{"the wrong alert", broken, pqList, "", refusedWith("internal_error"), Failure, "alert-internal-error", blameServer, "predicted refused illegal_parameter or refused decode_error"},
 		{"the right alert without a breach", tieredRules, pqList, "", refusedWith("illegal_parameter"), Failure, "alert-illegal-parameter", blameServer, "predicted hybrid"},
 		{"completed", broken, pqList, "x25519mlkem768", nil, Failure, CauseUnexpectedSuccess, blameServer, "completed with X25519MLKEM768"},
-		{"answered, then broke", broken, pqList, "x25519mlkem768", func(o *Observation) { o.Client.Data, o.Wire.AppToServer, o.Wire.ClientClose = false, 0, "fin-client" }, Failure, CauseUnexpectedSuccess, blameServer, "answered with a ServerHello"},
+		{"answered, then broke", broken, pqList, "x25519mlkem768", func(o *Observation) { o.Client.Data, o.Wire.AppToServer, o.Wire.ClientClose = false, 0, "fin-client" }, Failure, CauseUnexpectedSuccess, blameServer, "because the hybrid share lacks its last byte"},
 		{"closed without a word", broken, pqList, "", func(o *Observation) { silent(o); o.Wire.ClientClose = "fin-server" }, Failure, CauseFINAfterHello, blameServer, "closed"},
 		{"went on with the classical share", broken, pqList, "x25519", nil, Downgrade, CauseServerPreferredClassical, blameServer, "instead of"},
 		{"not used, overlooked", broken, "x25519", "x25519", nil, Classical, "", "", "as predicted"},

@@ -12,7 +12,7 @@ import (
 func (j *judge) broken() bool {
 	cause, blame, what := j.evidence()
 	clean, classical := j.control(ControlClean), j.control(ControlClassical)
-	what = fmt.Sprintf("%s; predicted %s", what, strings.Join(j.v.Predicted, " or "))
+	what = fmt.Sprintf("%s; predicted %s", what, j.expected())
 	switch {
 	case j.o.Path.Starved && j.o.Client.TimedOut && cause != CausePMTUBlackhole && cause != CauseFragmentsDropped:
 		return j.decide(Inconclusive, cause, "", "%s; but the lab was short of CPU while it waited", what)

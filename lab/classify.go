@@ -3,7 +3,6 @@ package lab
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"hybridlab/lab/wire"
 )
@@ -211,7 +210,7 @@ func (j *judge) surprise() bool {
 		}
 		group = true
 	}
-	expected := strings.Join(j.v.Predicted, " or ")
+	expected := j.expected()
 	switch {
 	case group:
 		return j.decide(Failure, CauseUnexpectedHRR, blameServer, "%s came out as predicted, but HelloRetryRequest seen is %t: the rules say %s", j.v.Group, hrr, expected)
