@@ -235,6 +235,9 @@ func (p Peer) Version() agent.Command {
 // VersionText is the binary's own words for its version.
 func VersionText(res agent.Result) (string, error) {
 	line, _, _ := strings.Cut(strings.TrimSpace(string(res.Stdout)), "\n")
+	if res.TimedOut {
+		return "", fmt.Errorf("ask for the version: no answer within %v", defaultTimeout)
+	}
 	if res.Exit != 0 || res.Err != "" || line == "" {
 		return "", fmt.Errorf("ask for the version: exit %d, %s%s", res.Exit, res.Err, clip(string(res.Stderr)))
 	}

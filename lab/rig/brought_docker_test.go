@@ -137,33 +137,35 @@ func TestVendorsImage(t *testing.T) {
 	}
 }
 
-// bad builds an image of the script of bad peers.
-func bad(t *testing.T, how, entry string) (spec string) {
+// build makes an image of a Dockerfile and the script of bad peers.
+func build(t *testing.T, ref, dockerfile string) {
+	t.Helper()
+	const script = "testdata/badpeer"
+	cmd := exec.Command("docker", "build", "-q", "-t", ref, "-f", "-", filepath.Dir(script))
+	cmd.Stdin = strings.NewReader(dockerfile)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("build %s: %v: %s", ref, err, out)
+	}
+	t.Cleanup(func() { exec.Command("docker", "rmi", "-f", ref).Run() })
+}
+
+// bad makes the images of the bad peers, each of which starts its entry.
+func bad(t *testing.T, entries map[string]string) (specs []string) {
 	t.Helper()
 	base, err := daemon(t).Base(t.Context(), "trixie")
 	if err != nil {
 		t.Fatal(err)
 	}
-	script, err := os.ReadFile("testdata/badpeer")
-	if err != nil {
-		t.Fatal(err)
+	build(t, "hybridlab-test/bad", "FROM "+base+`
+LABEL hybridlab.roles=client,server hybridlab.groups=x25519,X25519MLKEM768
+COPY badpeer /peer
+RUN chmod 755 /peer`)
+	for how, entry := range entries {
+		ref := "hybridlab-test/" + how
+		build(t, ref, fmt.Sprintf("FROM hybridlab-test/bad\nENV BAD=%s\nENTRYPOINT [%q]", how, entry))
+		specs = append(specs, how+"@bad="+ref)
 	}
-	dir := t.TempDir()
-	for name, text := range map[string]string{
-		"peer": string(script),
-		"Dockerfile": fmt.Sprintf("FROM %s\nENV BAD=%s\nLABEL hybridlab.roles=client,server hybridlab.groups=x25519,X25519MLKEM768 hybridlab.image=test\nCOPY peer /peer\nENTRYPOINT [%q]\n",
-			base, how, entry),
-	} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	ref := "hybridlab-test/" + how
-	if out, err := exec.Command("docker", "build", "-q", "-t", ref, dir).CombinedOutput(); err != nil {
-		t.Fatalf("build %s: %v: %s", how, err, out)
-	}
-	t.Cleanup(func() { exec.Command("docker", "rmi", "-f", ref).Run() })
-	return how + "@bad=" + ref
+	return specs
 }
 
 // TestBadPeers: whatever an image does, its cells get a verdict that says so,
@@ -181,7 +183,7 @@ func TestBadPeers(t *testing.T) {
 	bads := map[string]struct{ client, server end }{
 		"no-program":        {end{lab.Fault, "", "/no/such/program"}, end{lab.Fault, "", "/no/such/program"}},
 		"claims-everything": {unproven, unproven},
-		"hangs-at-once":     {end{lab.Fault, "", "ask for the version"}, end{lab.Fault, "", "ask for the version"}},
+		"hangs-at-once":     {end{lab.Fault, "", "no answer within"}, end{lab.Fault, "", "no answer within"}},
 		"exits-127":         {end{lab.Unsupported, "", "not today"}, end{lab.Unsupported, "", "not today"}},
 		"exits-0":           {end{lab.Failure, lab.CauseNoConnection, "sent no packet and claims success"}, end{lab.Failure, lab.CauseNoServer, "ended before it was ready"}},
 		"hangs":             {end{lab.Failure, lab.CauseNoConnection, "until its time was up"}, end{lab.Failure, lab.CauseNoServer, "not ready"}},
@@ -190,17 +192,12 @@ func TestBadPeers(t *testing.T) {
 		"fills-disk":        {hybrid, hybrid},
 		"forks":             {end{lab.Failure, lab.CauseNoConnection, "exit code 1"}, hybrid},
 	}
-	ids := []lab.PeerID{"go@1.26"}
-	var specs []string
+	ids, entries := []lab.PeerID{"go@1.26"}, map[string]string{}
 	for how := range bads {
-		entry := "/peer"
-		if how == "no-program" {
-			entry = "/no/such/program"
-		}
-		specs = append(specs, bad(t, how, entry))
-		ids = append(ids, lab.PeerID(how+"@bad"))
+		ids, entries[how] = append(ids, lab.PeerID(how+"@bad")), "/peer"
 	}
-	known, err := Bring(t.Context(), Containers, specs)
+	entries["no-program"] = "/no/such/program"
+	known, err := Bring(t.Context(), Containers, bad(t, entries))
 	if err != nil {
 		t.Fatal(err)
 	}
