@@ -165,6 +165,12 @@ func (r Rules) shares(o Offer, listed []ListedGroup) []wire.Group {
 	}
 	first := listed[0].Group
 	sent := []wire.Group{first}
+	if r.Shares == ShareFirstOfEachKind {
+		other := slices.IndexFunc(listed, func(l ListedGroup) bool { return l.Group.PostQuantum() != first.PostQuantum() })
+		if other >= 0 {
+			sent = append(sent, listed[other].Group)
+		}
+	}
 	half, ok := r.Classical[first]
 	if r.Shares == ShareFirstAndClassical && ok && slices.ContainsFunc(listed, func(l ListedGroup) bool { return l.Group == half }) {
 		sent = append(sent, half)
@@ -178,6 +184,9 @@ func (r Rules) pick(common []ListedGroup, shares []wire.Group) Result {
 		return Result{Outcome: Refused, Alert: r.NoMatch}
 	}
 	rank := func(l ListedGroup) (key [3]int) {
+		if r.Pick == PickOrder {
+			return key
+		}
 		if r.Pick != PickPostQuantum {
 			key[0] = l.Tier
 		}

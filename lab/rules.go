@@ -50,6 +50,7 @@ const (
 	ShareUnknown           ShareRule = ""                    // any of the groups it offers
 	ShareFirst             ShareRule = "first"               // the most preferred group only
 	ShareFirstAndClassical ShareRule = "first-and-classical" // and its classical half, if listed
+	ShareFirstOfEachKind   ShareRule = "first-of-each-kind"  // the first post-quantum and the first classical group
 )
 
 // PickRule says how a server chooses among the common groups.
@@ -68,4 +69,6 @@ const (
 	// post-quantum group, even where it costs a HelloRetryRequest; after that a
 	// group whose share came; after that order.
 	PickTierPostQuantum PickRule = "tier-then-post-quantum"
+	// PickOrder: the first common group wins, whatever shares came.
+	PickOrder PickRule = "order"
 )

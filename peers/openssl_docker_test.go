@@ -211,20 +211,21 @@ func command(t *testing.T, p Peer, r Request) agent.Command {
 	return cmd
 }
 
-// TestRecordOpenSSL runs the real binaries through everything that parse has
+// TestRecordCommands runs the real binaries through everything that parse has
 // to tell apart. With -update the recordings are rewritten; without, what they
 // say must still be what was recorded.
-func TestRecordOpenSSL(t *testing.T) {
-	for id, version := range map[lab.PeerID]string{"openssl@bullseye": "1.1.1", "openssl@bookworm": "3.0.", "openssl@trixie": "3.5.", "openssl@forky": "3.6."} {
-		t.Run(string(id), func(t *testing.T) { recordOpenSSL(t, id, version) })
+func TestRecordCommands(t *testing.T) {
+	for id, version := range map[lab.PeerID]string{"openssl@bullseye": "OpenSSL 1.1.1", "openssl@bookworm": "OpenSSL 3.0.", "openssl@trixie": "OpenSSL 3.5.",
+		"openssl@forky": "OpenSSL 3.6.", "boringssl@trixie": "android-boringssl\t14."} {
+		t.Run(string(id), func(t *testing.T) { recordCommands(t, id, version) })
 	}
 }
 
-func recordOpenSSL(t *testing.T, id lab.PeerID, want string) {
+func recordCommands(t *testing.T, id lab.PeerID, want string) {
 	p, c := startPeer(t, id)
 	version, err := VersionText(c.run(t, p.Version()))
-	if err != nil || !strings.HasPrefix(version, "OpenSSL "+want) {
-		t.Fatalf("the recordings are of OpenSSL %s, this is %q (%v)", want, version, err)
+	if err != nil || !strings.HasPrefix(version, want) {
+		t.Fatalf("the recordings are of %s, this is %q (%v)", want, version, err)
 	}
 	for _, r := range []struct {
 		name           string // of the client's and the server's recording; empty: not kept
@@ -236,6 +237,7 @@ func recordOpenSSL(t *testing.T, id lab.PeerID, want string) {
 		{"classical-p256", "secp256r1", "default", nil, "server-2002"},
 		{"ffdhe", "0x0100", "default", nil, "server-2003"},
 		{"classical", "x25519", "default", nil, "server-2008"},
+		{"kyber", "x25519kyber768draft00", "x25519kyber768draft00+x25519", nil, "server-2009"},
 		{"mlkem1024", "mlkem1024", "mlkem1024", nil, "server-2004"},
 		{"no-common-group", "secp256r1", "x25519", nil, "server-2005"},
 		{"wrong-name", "x25519", "default", func(r *Request) { r.SNI = "elsewhere.test" }, "server-2006"},
@@ -295,12 +297,17 @@ func record(t *testing.T, p Peer, name string, r Request, res agent.Result) {
 	}
 }
 
+// boringTried are lists with the drafts that only BoringSSL has.
+var boringTried = []string{"x25519kyber768draft00", "x25519kyber768draft00+x25519", "x25519+x25519kyber768draft00",
+	"x25519kyber768draft00+secp256r1+x25519", "secp256r1+x25519+x25519kyber768draft00"}
+
 // triedAlso are experiments for what only some stacks can do.
 var triedAlso = map[lab.PeerID]struct{ accepts, offers []string }{
 	"openssl@trixie": {[]string{"secp384r1mlkem1024+mlkem512>secp384r1", "x448+x25519>0x0100"},
 		[]string{"*x25519+*secp256r1+*secp384r1+*x25519mlkem768", "mlkem512+x448>*0x0100"}},
 	"openssl@forky": {[]string{"secp384r1mlkem1024+mlkem512>secp384r1", "x448+x25519>0x0100"},
 		[]string{"*x25519+*secp256r1+*secp384r1+*x25519mlkem768", "mlkem512+x448>*0x0100"}},
+	"boringssl@trixie": {boringTried, boringTried},
 	"openssl@bookworm": {[]string{"x448+x25519+0x0100"}, []string{"0x0100+x448"}},
 }
 
@@ -391,10 +398,13 @@ func helloOf(t *testing.T, p Peer, c *container, offer string) string {
 			t.Error(err)
 		}
 	})
-	c.run(t, command(t, p, Request{Role: lab.ClientRole, Addr: netip.MustParseAddrPort(ln.Addr().String()), Offer: lab.MustOffer(offer)}))
+	res := c.run(t, command(t, p, Request{Role: lab.ClientRole, Addr: netip.MustParseAddrPort(ln.Addr().String()), Offer: lab.MustOffer(offer)}))
 	stop()
 	wg.Wait()
 	conn := <-tapped.conns
+	if len(conn.toClient) == 0 {
+		t.Fatalf("%s, %s: no hello came: %+v", p.ID, offer, res)
+	}
 	hellos := look(t, conn.toClient, conn.toServer) // from the server's side the directions are swapped
 	return fmt.Sprintf("%v; shares %v", hellos.groups, hellos.shares)
 }

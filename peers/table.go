@@ -30,6 +30,18 @@ var table = withProfiles([]Peer{
 		driver: apache(),
 	},
 	{
+		ID: "boringssl@trixie", Folder: "boringssl", Suite: "trixie", Roles: bothRoles,
+		Groups: boringGroups,
+		Rules: lab.Rules{
+			Default:     lab.MustOffer("*x25519+secp256r1+secp384r1"),
+			Shares:      lab.ShareFirstOfEachKind,
+			Pick:        lab.PickOrder,
+			ClientOrder: true,
+			NoMatch:     "handshake_failure",
+		},
+		driver: boringssl{},
+	},
+	{
 		ID: "caddy-mlkem@forky", Folder: "caddy", Suite: "forky", Roles: serverOnly,
 		Groups: caddyGroups,
 		Rules: lab.Rules{
