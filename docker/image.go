@@ -22,7 +22,7 @@ import (
 // folders are in the binary, so that an installed lab can build its images
 // anywhere. A peer that needs more than a Dockerfile adds its pattern here.
 //
-//go:embed */Dockerfile example/peer
+//go:embed */Dockerfile */peer*
 var folders embed.FS
 
 // imageLabel marks the images that are ours; its value is the folder.
