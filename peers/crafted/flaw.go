@@ -29,8 +29,14 @@ const (
 	FlawReversed     Flaw = "reversed"      // shares in the opposite order of supported_groups
 )
 
+var flaws = []Flaw{FlawTruncated, FlawPadded, FlawEmpty, FlawNonCanonical, FlawSwapped, FlawZeroX25519, FlawPointHybrid, FlawPointShort,
+	FlawDuplicate, FlawUnlisted, FlawReversed}
+
 // spoil returns the shares of a hello that lists the groups, with the flaw.
 func (f Flaw) spoil(shares []keyShare, listed []wire.Group) ([]keyShare, error) {
+	if f != "" && !slices.Contains(flaws, f) {
+		return nil, fmt.Errorf("spoil key shares by %q: want one of %q", f, flaws)
+	}
 	var out []keyShare
 	for _, s := range shares {
 		if s.group.PostQuantum() {

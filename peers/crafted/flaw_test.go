@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -56,6 +57,12 @@ func TestFlaws(t *testing.T) {
 		if _, _, err := exchanges[r.group].seal(sound); err != nil {
 			t.Errorf("%v: the sound share: %v", r.group, err)
 		}
+	}
+}
+
+func TestUnknownFlaw(t *testing.T) {
+	if _, err := testHello(t).marshal(Shape{Flaw: "dull"}); err == nil || !strings.Contains(err.Error(), string(FlawNonCanonical)) {
+		t.Errorf("%v does not name the known flaws", err)
 	}
 }
 
