@@ -31,10 +31,14 @@ type profileGroups struct {
 }
 
 var (
-	threeHybrids = profileGroups{craftedDefault, []wire.Group{wire.X25519MLKEM768, wire.SecP256r1MLKEM768, wire.SecP384r1MLKEM1024, wire.X25519, wire.SecP256r1, wire.SecP384r1}}
-	withX25519   = profileGroups{craftedDefault, []wire.Group{wire.X25519MLKEM768, wire.X25519, wire.SecP256r1, wire.SecP384r1}}
-	withNIST     = profileGroups{lab.MustOffer("*secp256r1mlkem768+*secp256r1+secp384r1"), []wire.Group{wire.SecP256r1MLKEM768, wire.SecP384r1MLKEM1024, wire.X25519, wire.SecP256r1, wire.SecP384r1}}
+	threeHybrids = with(craftedDefault, wire.X25519MLKEM768, wire.SecP256r1MLKEM768, wire.SecP384r1MLKEM1024)
+	withX25519   = with(craftedDefault, wire.X25519MLKEM768)
+	withNIST     = with(lab.MustOffer("*secp256r1mlkem768+*secp256r1+secp384r1"), wire.SecP256r1MLKEM768, wire.SecP384r1MLKEM1024)
 )
+
+func with(offer lab.Offer, hybrids ...wire.Group) profileGroups {
+	return profileGroups{offer, append(hybrids, wire.X25519, wire.SecP256r1, wire.SecP384r1)}
+}
 
 var (
 	illegal   = []string{"illegal_parameter"}
@@ -51,7 +55,7 @@ var profiles = []profile{
 	{"truncated", "every hybrid share lacks its last byte", lab.ClientRole, Shape{Flaw: crafted.FlawTruncated}, illegal, false, threeHybrids},
 	{"padded", "every hybrid share is one byte too long", lab.ClientRole, Shape{Flaw: crafted.FlawPadded}, illegal, false, threeHybrids},
 	{"empty", "every hybrid share is empty", lab.ClientRole, Shape{Flaw: crafted.FlawEmpty}, malformed, false, threeHybrids},
-	{"non-canonical", "every ML-KEM key has a coefficient over q", lab.ClientRole, Shape{Flaw: crafted.FlawNonCanonical}, illegal, false, threeHybrids},
+	{"non-canonical", "every ML-KEM key has a coefficient that is not below q", lab.ClientRole, Shape{Flaw: crafted.FlawNonCanonical}, illegal, false, threeHybrids},
 	{"swapped", "the halves of every hybrid share come in the other order", lab.ClientRole, Shape{Flaw: crafted.FlawSwapped}, illegal, false, threeHybrids},
 	{"zero-x25519", "the X25519 half of the hybrid share is all zero", lab.ClientRole, Shape{Flaw: crafted.FlawZeroX25519}, illegal, false, withX25519},
 	{"point-hybrid", "the NIST point of every hybrid share has SEC 1's hybrid form", lab.ClientRole, Shape{Flaw: crafted.FlawPointHybrid}, illegal, false, withNIST},
