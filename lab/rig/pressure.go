@@ -1,20 +1,30 @@
 package rig
 
 import (
+	"bytes"
 	"context"
+	"os"
+	"runtime"
+	"strconv"
 	"sync/atomic"
 	"time"
 )
 
 // A cell claims nothing about time, and blames nobody for silence, when this
-// process was starved of CPU while it ran. A plain ticker tells: time that
-// its ticks come late is time nothing here could run in.
+// process or the peers got too little CPU while it ran. Two things tell. A
+// plain ticker: time that its ticks come late is time nothing here could run
+// in. And the number of runnable tasks: the lab sleeps most of the time and
+// wakes up first, while the peers' processes queue behind everybody else's.
 const (
 	pressureTick = 5 * time.Millisecond
 	// What must be lost before it counts: a share of the cell's time, and
 	// more than a scheduler's slice or two.
 	lostShare = 10
 	lostLeast = 50 * time.Millisecond
+
+	// crowd is how many runnable tasks a processor may have: a handshake
+	// between two fresh processes, some 30 ms of work, then takes 0.2 s.
+	crowd = 6
 
 	lateMost = 20 * time.Millisecond // lateness of the engine's own schedule that voids timing claims
 )
@@ -33,17 +43,37 @@ func (p *pressure) watch(ctx context.Context) {
 			return
 		case <-tick.C:
 			now := time.Now()
-			p.note(now.Sub(last))
+			p.note(now.Sub(last), crowded())
 			last = now
 		}
 	}
 }
 
-// note takes the time between two ticks.
-func (p *pressure) note(gap time.Duration) {
-	if gap > 2*pressureTick {
+// note takes the time between two ticks, and whether too many tasks wanted
+// to run at its end.
+func (p *pressure) note(gap time.Duration, crowded bool) {
+	switch {
+	case crowded:
+		p.lost.Add(int64(gap))
+	case gap > 2*pressureTick:
 		p.lost.Add(int64(gap - pressureTick))
 	}
+}
+
+// crowded looks at the runnable tasks of the machine ("0.20 0.18 0.12 3/506
+// 11206": three of 506). Where there is no such file nothing is known.
+func crowded() bool {
+	b, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return false
+	}
+	fields := bytes.Fields(b)
+	if len(fields) < 4 {
+		return false
+	}
+	running, _, _ := bytes.Cut(fields[3], []byte("/"))
+	n, err := strconv.Atoi(string(running))
+	return err == nil && n > crowd*runtime.NumCPU()
 }
 
 // since begins to look; the function it returns says whether too much of the

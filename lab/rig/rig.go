@@ -73,7 +73,12 @@ func (k Kind) Parallel(cores int) int {
 
 // working is how many cells may keep the processors busy at once: enough
 // that none is idle while peers wait for each other.
-func (k Kind) working() int { return 8 * runtime.NumCPU() }
+func (k Kind) working() int {
+	if k == Embedded {
+		return 8 * runtime.NumCPU()
+	}
+	return 4 * runtime.NumCPU() // each is two or three processes
+}
 
 // Waiting is how long a cell on the link waits in vain, at worst likely: two
 // attempts where the link never delivers a large packet.

@@ -73,20 +73,28 @@ func TestCleanLinkOfTheFamily(t *testing.T) {
 func TestPressure(t *testing.T) {
 	var p pressure
 	began := time.Unix(1000, 0)
-	p.note(time.Second) // before the cell: not its own
+	p.note(time.Second, false) // before the cell: not its own
 	starved := p.since(began)
 	for range 100 {
-		p.note(pressureTick + time.Millisecond) // as late as timers are
+		p.note(pressureTick+time.Millisecond, false) // as late as timers are
 	}
 	if starved(began.Add(time.Second)) {
 		t.Error("ordinary lateness counts as starvation")
 	}
-	p.note(pressureTick + 80*time.Millisecond)
+	p.note(pressureTick+80*time.Millisecond, false)
 	if starved(began.Add(5 * time.Second)) {
 		t.Error("80 ms of 5 s count as starvation")
 	}
 	if !starved(began.Add(500 * time.Millisecond)) {
 		t.Error("80 ms of half a second do not count")
+	}
+	var q pressure
+	starved = q.since(began)
+	for range 20 {
+		q.note(pressureTick, true)
+	}
+	if !starved(began.Add(200 * time.Millisecond)) {
+		t.Error("half of the time too many tasks wanted to run, and it does not count")
 	}
 }
 
