@@ -62,13 +62,15 @@ func shapes(groups []string) offers {
 	return s
 }
 
-// Cases pairs every shape of offer with every shape of acceptance that the
-// given groups allow.
+var untouched = []string{"default"}
+
+// row pairs every offer with every acceptance.
+type row struct{ offer, accept []string }
+
+// Cases pairs the shapes of offer and acceptance that people configure.
 func Cases(groups []string) []lab.Case {
 	s := shapes(groups)
-	untouched := []string{"default"}
-	var out []lab.Case
-	for _, row := range []struct{ offer, accept []string }{
+	return products([]row{
 		{s.alone, s.alone}, // the full square, most of it refusals
 		{s.alone, s.lists},
 		{s.lists, s.alone},
@@ -77,6 +79,17 @@ func Cases(groups []string) []lab.Case {
 		{s.deferred, s.alone}, // HelloRetryRequest, or not
 		{s.deferred, s.lists},
 		{s.deferred, s.tiers},
+		{untouched, untouched},
+		{untouched, s.alone},
+		{s.alone, untouched},
+		{s.deferred, untouched},
+	})
+}
+
+// AllCases adds what few configure and some send.
+func AllCases(groups []string) []lab.Case {
+	s := shapes(groups)
+	return append(Cases(groups), products([]row{
 		{s.pairs, s.alone},
 		{s.pairs, untouched},
 		{s.many, s.alone},
@@ -84,12 +97,13 @@ func Cases(groups []string) []lab.Case {
 		{s.many, s.many},
 		{untouched, s.many},
 		{s.many, untouched},
-		{untouched, untouched},
-		{untouched, s.alone},
-		{s.alone, untouched},
-		{s.deferred, untouched},
-	} {
-		out = append(out, product(row.offer, row.accept)...)
+	})...)
+}
+
+func products(rows []row) []lab.Case {
+	var out []lab.Case
+	for _, r := range rows {
+		out = append(out, product(r.offer, r.accept)...)
 	}
 	return out
 }

@@ -60,6 +60,7 @@ var Levels = map[string]Level{
 		About:  "every group over every link of the library",
 		Peers:  named,
 		Groups: Groups,
+		Cases:  AllCases,
 	},
 }
 
