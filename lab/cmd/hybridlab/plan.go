@@ -62,11 +62,10 @@ func writePlan(w io.Writer, s scenarios.Selection, cells, excluded bool) error {
 // link may silence cost the lab's patience twice, and wait side by side.
 func estimate(s scenarios.Selection) time.Duration {
 	cost := s.Fabric.Cost()
-	parallel := s.Fabric.Parallel(1)
 	var waiting time.Duration
 	for _, c := range s.Plan.Cells {
 		waiting += s.Links.Waiting(c.Link)
 	}
 	work := time.Duration(len(s.Plan.Cells)) * cost.Cell
-	return cost.Start + max(work, waiting/time.Duration(parallel))
+	return cost.Start + max(work, waiting/time.Duration(s.InFlight()))
 }
