@@ -40,7 +40,7 @@ check: ## format, vet, lint, race detector, 10 s of every fuzz target
 fuzz: ## 10 s of every fuzz target
 	@grep -rlE '^func Fuzz' --include=*_test.go . | while read f; do d=$$(dirname $$f); \
 	  for t in $$(grep -oE '^func Fuzz[A-Za-z0-9]+' $$f | cut -d' ' -f2); do \
-	    $(GO) test -run '^$$' -fuzz "^$$t$$" -fuzztime 10s $$d || exit 1; done; done
+	    $(GO) test -run '^$$' -fuzz "^$$t$$" -fuzztime 10s -fuzzminimizetime 10x $$d || exit 1; done; done
 
 golden: ## rewrite the goldens from what the code does now; read the diff
 	$(GO) test ./... -update
