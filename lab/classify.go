@@ -172,6 +172,10 @@ func (j *judge) downgrade() bool {
 		return j.decide(Downgrade, CauseClientPreferredClassical, blameClient, "the client is set up for %s and never offered it", pq)
 	}
 	j.v.Remedy = j.server.Cure
+	if slices.Contains(j.server.Withdrawn, pq) {
+		return j.decide(Downgrade, CauseServerPreferredClassical, blameServer,
+			"both ends are set up for %s; the server took it in its configuration, without a word, and never negotiates it: %s came out", pq, j.v.Group)
+	}
 	return j.decide(Downgrade, CauseServerPreferredClassical, blameServer,
 		"both ends are set up for %s; the server took the client's %s share instead of asking for %s with a HelloRetryRequest", pq, j.v.Group, pq)
 }

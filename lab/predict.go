@@ -69,9 +69,11 @@ func Predict(c Cell, client, server Rules) Prediction {
 	var common []ListedGroup
 	for _, l := range accepted {
 		if slices.ContainsFunc(offered, func(o ListedGroup) bool { return o.Group == l.Group }) {
-			common = append(common, l)
 			if l.Group.PostQuantum() {
 				p.CommonPQ = append(p.CommonPQ, l.Group)
+			}
+			if !slices.Contains(server.Withdrawn, l.Group) {
+				common = append(common, l)
 			}
 		}
 	}

@@ -3,6 +3,8 @@ package lab
 import (
 	"strings"
 	"testing"
+
+	"hybridlab/lab/wire"
 )
 
 func TestPredict(t *testing.T) {
@@ -60,6 +62,29 @@ func TestPredictUnknown(t *testing.T) {
 		c := NewCell("a", "b", MustOffer(tt.offer), MustOffer(tt.accept), "clean")
 		if got := strings.Join(Predict(c, tt.client, tt.server).Strings(), ", "); got != tt.want {
 			t.Errorf("%s: predicted %q, want %q", c.ID, got, tt.want)
+		}
+	}
+}
+
+// TestPredictWithdrawn: a group that is configured and never negotiated takes
+// part in nothing, and is still what both ends were set up for.
+func TestPredictWithdrawn(t *testing.T) {
+	muted := goRules
+	muted.Withdrawn = []wire.Group{wire.X25519MLKEM768}
+	for _, tt := range []struct {
+		offer, accept string
+		want          string
+		commonPQ      bool
+	}{
+		{pqList, "default", "classical x25519", true},
+		{pqList, pqList, "classical x25519", true},
+		{"x25519mlkem768", pqList, "refused handshake_failure", true},
+		{"x25519", pqList, "classical x25519", false},
+	} {
+		c := NewCell("a", "b", MustOffer(tt.offer), MustOffer(tt.accept), "clean")
+		p := Predict(c, goRules, muted)
+		if got := strings.Join(p.Strings(), ", "); got != tt.want || (len(p.CommonPQ) > 0) != tt.commonPQ {
+			t.Errorf("%s: predicted %s, common %v; want %s", c.ID, got, p.CommonPQ, tt.want)
 		}
 	}
 }

@@ -21,6 +21,9 @@ type Rules struct {
 	// OwnRetry: where it has to ask for a share with a HelloRetryRequest, the
 	// server goes by its own order even so.
 	OwnRetry bool
+	// Withdrawn are groups that a server's configuration takes without
+	// complaint, and that it then never negotiates.
+	Withdrawn []wire.Group
 	// Classical maps a hybrid to the classical group whose share rides along
 	// when ShareFirstAndClassical sends the hybrid's.
 	Classical map[wire.Group]wire.Group

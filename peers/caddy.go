@@ -69,3 +69,5 @@ var caddyGroups = []wire.Group{wire.X25519MLKEM768, wire.X25519, wire.SecP256r1,
 
 // asGo are the limits of crypto/tls as a server.
 func asGo(o lab.Offer) error { return expressGo(lab.ServerRole, o) }
+
+const caddyCure = "set GODEBUG=tlsmlkem=1 in Caddy's environment: Debian's build turns X25519MLKEM768 off, whatever curves says"

@@ -55,6 +55,21 @@ var table = withProfiles([]Peer{
 		driver: caddy("tlsmlkem=1"),
 	},
 	{
+		ID: "caddy@forky", Folder: "caddy", Suite: "forky", Roles: serverOnly,
+		Groups: caddyGroups,
+		Rules: lab.Rules{
+			Default:   lab.MustOffer("*x25519mlkem768+*x25519+secp256r1"),
+			Order:     goOrder,
+			Shares:    lab.ShareFirstAndClassical,
+			Pick:      lab.PickPostQuantum,
+			Classical: goClassical,
+			NoMatch:   "handshake_failure",
+			Withdrawn: caddyGroups[:1],
+			Cure:      caddyCure,
+		},
+		driver: caddy(""),
+	},
+	{
 		ID: "caddy@trixie", Folder: "caddy", Suite: "trixie", Roles: serverOnly,
 		Groups: caddyGroups[1:],
 		Rules: lab.Rules{
