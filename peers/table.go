@@ -195,6 +195,18 @@ var table = withProfiles([]Peer{
 		driver: nginx("ssl_protocols TLSv1.2 TLSv1.3; ssl_prefer_server_ciphers off;", nil),
 	},
 	{
+		ID: "nodejs@forky", Folder: "nodejs", Suite: "forky", Roles: bothRoles,
+		Groups: slices.Concat(opensslClassical, opensslPostQuantum),
+		Rules: lab.Rules{
+			Default: lab.MustOffer("*x25519mlkem768>*x25519+secp256r1>x448+secp384r1+secp521r1>ffdhe2048+ffdhe3072"),
+			Shares:  lab.ShareFirst,
+			Pick:    lab.PickTier,
+			NoMatch: "handshake_failure",
+			Cure:    "rank the groups in tuples: ecdhCurve: 'X25519MLKEM768/X25519', with a slash; after a colon a share that came beats a better group",
+		},
+		driver: contract{argv: []string{"node", "/peer.js"}, limits: openssl{}.express},
+	},
+	{
 		ID: "openssl@bookworm", Folder: "openssl", Suite: "bookworm", Roles: bothRoles,
 		Groups: slices.Concat(opensslCurves, opensslFFDHE),
 		Rules: lab.Rules{
