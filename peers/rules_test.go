@@ -174,7 +174,7 @@ func TestTable(t *testing.T) {
 	if !slices.IsSorted(ids) {
 		t.Errorf("rows are not sorted: %v", ids)
 	}
-	if _, err := Lookup("nginx@mine"); err == nil || !strings.Contains(err.Error(), "crafted, go@1.26, ") {
+	if _, err := Lookup("nginx@mine"); err == nil || !strings.Contains(err.Error(), "crafted, ") {
 		t.Errorf("unknown peer: %v does not name the known ones", err)
 	}
 	if _, err := InProcess("openssl@trixie"); err == nil || !strings.Contains(err.Error(), "crafted and go@1.26") {
