@@ -34,7 +34,7 @@ func probe(ctx context.Context, f lab.Fabric, ref lab.PeerID, c Config, infos []
 			wg.Go(func() {
 				busy <- struct{}{}
 				defer func() { <-busy }()
-				offers, selects := probeGroup(ctx, f, p, ref, g)
+				offers, selects := probeGroup(ctx, f, p, ref, c.client(ref, infos, g), g)
 				mu.Lock()
 				defer mu.Unlock()
 				if offers {
@@ -77,10 +77,30 @@ func declared(p peers.Peer, role lab.Role) []wire.Group {
 	return gs
 }
 
-// probeGroup runs the peer against itself, and against the reference where it
-// has one role, or can be told of the group in one.
-func probeGroup(ctx context.Context, f lab.Fabric, p peers.Peer, ref lab.PeerID, g wire.Group) (offers, selects bool) {
-	alone := lab.Offer{Listed: []lab.ListedGroup{{Group: g}}}
+func only(g wire.Group) lab.Offer { return lab.Offer{Listed: []lab.ListedGroup{{Group: g}}} }
+
+// client is who asks a server for the group: the reference, or where that
+// does not know it, one of the run's peers that does.
+func (c Config) client(ref lab.PeerID, infos []lab.PeerInfo, g wire.Group) lab.PeerID {
+	ids := []lab.PeerID{ref}
+	for _, i := range infos {
+		if i.Unavailable == "" {
+			ids = append(ids, i.ID)
+		}
+	}
+	for _, id := range ids {
+		if p, err := c.Known.all().Lookup(id); err == nil && p.Image == "" && p.Supports(lab.ClientRole, only(g)) == nil {
+			return id
+		}
+	}
+	return ref
+}
+
+// probeGroup runs the peer against itself where it can be both. Where it has
+// one role, or can be told of the group in one, the server at the other end
+// is ref and the client asker.
+func probeGroup(ctx context.Context, f lab.Fabric, p peers.Peer, ref, asker lab.PeerID, g wire.Group) (offers, selects bool) {
+	alone := only(g)
 	run := func(client, server lab.PeerID, offer, accept lab.Offer) lab.Observation {
 		c := lab.NewCell(client, server, offer, accept, cleanV4)
 		e, err := f.Run(ctx, c, 0)
@@ -102,7 +122,7 @@ func probeGroup(ctx context.Context, f lab.Fabric, p peers.Peer, ref lab.PeerID,
 		run(p.ID, ref, alone, anyGroup) // a hello is all that is wanted
 	}
 	if server {
-		run(ref, p.ID, alone, alone)
+		run(asker, p.ID, alone, alone)
 	}
 	return offers, selects
 }
