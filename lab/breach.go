@@ -6,8 +6,8 @@ import (
 )
 
 // Breach is how a client's hello breaks the protocol on purpose, and what a
-// correct server makes of it. What is broken are the client's post-quantum key
-// shares. The zero Breach is none.
+// correct server makes of it. What is broken are the key shares of the client's
+// post-quantum groups, or of its classical ones. The zero Breach is none.
 //
 // RFC 8446 section 6.2 tells the alerts apart: decode_error where the syntax
 // itself is violated, illegal_parameter for what conforms to it and is wrong
@@ -18,7 +18,8 @@ type Breach struct {
 	What   string   // a clause: "every hybrid share lacks its last byte"
 	Alerts []string // RFC 8446 names; any of them is a correct server's answer
 	// MayPass: the RFC leaves it to the server whether it looks.
-	MayPass bool
+	MayPass   bool
+	Classical bool // the classical shares are broken, and the others are not
 }
 
 // answers are what a correct server may make of the hello where usual is what
@@ -30,7 +31,7 @@ func (b Breach) answers(usual []Result) []Result {
 	}
 	var out []Result
 	for _, r := range usual {
-		if b.MayPass || !r.Group.PostQuantum() {
+		if r.Outcome == Refused || b.MayPass || r.Group.PostQuantum() == b.Classical {
 			out = append(out, r)
 		}
 	}
@@ -63,7 +64,7 @@ func (j *judge) expected() string {
 
 // reason is what a refusal is for.
 func (p Prediction) reason() string {
-	if p.Breach == "" || len(p.CommonPQ) == 0 {
+	if p.Breach == "" || p.NoCommon {
 		return "no common group"
 	}
 	return p.Breach

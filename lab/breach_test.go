@@ -36,6 +36,18 @@ func TestPredictBreach(t *testing.T) {
 			t.Errorf("%q, %s: predicted %q, want %q", tt.client.Breach.What, c.ID, got, tt.want)
 		}
 	}
+	classical := broken
+	classical.Breach.Classical = true
+	for offer, want := range map[string]string{
+		"x25519mlkem768+~x25519": "hybrid X25519MLKEM768, refused illegal_parameter, refused decode_error",
+		"x25519":                 "refused illegal_parameter, refused decode_error",
+		"secp384r1":              "refused handshake_failure, refused illegal_parameter, refused decode_error",
+	} {
+		p := Predict(NewCell("bad", "tier", MustOffer(offer), MustOffer("x25519mlkem768+x25519"), "clean"), classical, tieredRules)
+		if got := strings.Join(p.Strings(), ", "); got != want {
+			t.Errorf("classical shares broken, %s: predicted %q, want %q", offer, got, want)
+		}
+	}
 	old := tieredRules
 	old.TLS12 = true
 	if p := Predict(NewCell("bad", "old", MustOffer("x25519mlkem768+x25519"), MustOffer("x25519"), "clean"), broken, old); p.Strings()[0] != "classical x25519" {

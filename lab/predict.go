@@ -40,6 +40,7 @@ type Prediction struct {
 	Shares   []wire.Group // key shares the client will send; nil also where that is not known
 	CommonPQ []wire.Group // post-quantum groups both ends are set up for
 	Breach   string       // what is wrong on purpose with the client's hello
+	NoCommon bool         // the ends have no group in common
 }
 
 // Strings lists the allowed results for a verdict.
@@ -77,6 +78,7 @@ func Predict(c Cell, client, server Rules) Prediction {
 			}
 		}
 	}
+	p.NoCommon = len(common) == 0
 	known := client.Shares != ShareUnknown || c.Offer.Explicit() || client.Default.Explicit() && c.Offer.Default()
 	p.Allowed = client.Breach.answers(server.allowed(common, p.Shares, known))
 	return p

@@ -36,13 +36,19 @@ var (
 	withNIST     = with(lab.MustOffer("*secp256r1mlkem768+*secp256r1+secp384r1"), wire.SecP256r1MLKEM768, wire.SecP384r1MLKEM1024)
 )
 
+// Those for flaws of classical shares have no other classical group.
+var (
+	onlyX25519 = profileGroups{lab.MustOffer("*x25519mlkem768+*x25519"), []wire.Group{wire.X25519MLKEM768, wire.X25519}}
+	onlyNIST   = profileGroups{lab.MustOffer("*secp256r1mlkem768+*secp256r1+secp384r1"), []wire.Group{wire.SecP256r1MLKEM768, wire.SecP256r1, wire.SecP384r1}}
+)
+
 func with(offer lab.Offer, hybrids ...wire.Group) profileGroups {
 	return profileGroups{offer, append(hybrids, wire.X25519, wire.SecP256r1, wire.SecP384r1)}
 }
 
 var (
 	illegal   = []string{"illegal_parameter"}
-	malformed = []string{"decode_error", "illegal_parameter"} // the vector may not be empty, and no key has that length
+	malformed = []string{"decode_error", "illegal_parameter"} // its length is wrong, and so it is no key
 )
 
 const either lab.Role = "" // both ends have a hello to cut
@@ -60,6 +66,13 @@ var profiles = []profile{
 	{"zero-x25519", "the X25519 half of the hybrid share is all zero", lab.ClientRole, Shape{Flaw: crafted.FlawZeroX25519}, illegal, false, withX25519},
 	{"point-hybrid", "the NIST point of every hybrid share has SEC 1's hybrid form", lab.ClientRole, Shape{Flaw: crafted.FlawPointHybrid}, illegal, false, withNIST},
 	{"point-short", "the NIST point of every hybrid share is compressed", lab.ClientRole, Shape{Flaw: crafted.FlawPointShort}, illegal, false, withNIST},
+
+	// The same of classical groups. The RFC has no alert for a wrong length.
+	{"classical-truncated", "every classical share lacks its last byte", lab.ClientRole, Shape{Flaw: crafted.FlawTruncated, Classical: true}, malformed, false, threeHybrids},
+	{"classical-empty", "every classical share is empty", lab.ClientRole, Shape{Flaw: crafted.FlawEmpty, Classical: true}, malformed, false, threeHybrids},
+	{"classical-zero-x25519", "the X25519 share is all zero", lab.ClientRole, Shape{Flaw: crafted.FlawZeroX25519, Classical: true}, illegal, false, onlyX25519},
+	{"classical-point-hybrid", "the NIST point of every classical share has SEC 1's hybrid form", lab.ClientRole, Shape{Flaw: crafted.FlawPointHybrid, Classical: true}, illegal, false, onlyNIST},
+	{"classical-point-short", "the NIST point of every classical share is compressed", lab.ClientRole, Shape{Flaw: crafted.FlawPointShort, Classical: true}, malformed, false, onlyNIST},
 
 	// Lists of shares that a server may refuse: RFC 8446 section 4.2.8.
 	{"duplicate", "every hybrid share comes twice", lab.ClientRole, Shape{Flaw: crafted.FlawDuplicate}, illegal, true, threeHybrids},
@@ -114,7 +127,7 @@ func (f profile) of(p Peer) Peer {
 	}
 	p.Rules.Default, p.Rules.Retry = f.with.offer, f.shape.Retry
 	if f.alerts != nil {
-		p.Rules.Breach = lab.Breach{What: f.about, Alerts: f.alerts, MayPass: f.mayPass}
+		p.Rules.Breach = lab.Breach{What: f.about, Alerts: f.alerts, MayPass: f.mayPass, Classical: f.shape.Classical}
 	}
 	p.driver = contract{argv: []string{Binary, "peer", string(p.ID)}}
 	p.local = craftedStack{shape: f.shape, untouched: f.with.offer}

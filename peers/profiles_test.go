@@ -14,11 +14,13 @@ import (
 	"hybridlab/lab/wire"
 )
 
-// trials are the cases every profile is tried with: each hybrid alone for
-// those with a flaw, one for the others.
+// trials are the cases every profile is tried with: each group alone whose
+// share has the flaw; where there is none, one hybrid and one classical group.
 func trials(p Peer) (cases []lab.Case) {
 	for _, g := range p.Groups {
-		if !g.PostQuantum() || p.Rules.Breach.What == "" && g != wire.X25519MLKEM768 {
+		flawed := p.Rules.Breach.What != "" && g.PostQuantum() != p.Rules.Breach.Classical
+		sound := p.Rules.Breach.What == "" && (g == wire.X25519MLKEM768 || g == wire.X25519)
+		if !flawed && !sound {
 			continue
 		}
 		alone := lab.Offer{Listed: []lab.ListedGroup{{Group: g}}}
@@ -55,7 +57,11 @@ func answerIn(toClient []byte, end lab.End) string {
 		hello, _ := wire.ParseServerHello(msgs[len(msgs)-1].Body)
 		switch {
 		case !hello.HRR() && end.Data:
-			return lab.Result{Outcome: lab.Hybrid, Group: hello.Group, HRR: len(msgs) > 1}.String()
+			kind := lab.Classical
+			if hello.Group.PostQuantum() {
+				kind = lab.Hybrid
+			}
+			return lab.Result{Outcome: kind, Group: hello.Group, HRR: len(msgs) > 1}.String()
 		case !hello.HRR():
 			return fmt.Sprintf("ServerHello for %v, which came to nothing", hello.Group)
 		}

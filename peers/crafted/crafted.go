@@ -80,8 +80,10 @@ type Shape struct {
 	Retry bool `json:"retry,omitempty"`
 	// Death, with Retry, is how a server breaks off after that.
 	Death Death `json:"death,omitempty"`
-	// Flaw spoils the client's post-quantum shares.
-	Flaw Flaw `json:"flaw,omitempty"`
+	// Flaw spoils the client's post-quantum shares, with Classical its
+	// classical ones instead.
+	Flaw      Flaw `json:"flaw,omitempty"`
+	Classical bool `json:"classical,omitempty"`
 	// LateName puts server_name last among the extensions, behind the shares
 	// and so, with a hybrid share, out of the first TCP segment.
 	LateName bool `json:"late_name,omitempty"`

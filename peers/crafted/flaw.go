@@ -11,8 +11,8 @@ import (
 )
 
 // Flaw is what is wrong, on purpose, with the key shares of a client's
-// post-quantum groups, in its first hello and in its second. Classical shares
-// stay sound.
+// post-quantum groups, or else of its classical ones, in its first hello and
+// in its second. The others stay sound.
 type Flaw string
 
 const (
@@ -33,17 +33,18 @@ var flaws = []Flaw{FlawTruncated, FlawPadded, FlawEmpty, FlawNonCanonical, FlawS
 	FlawDuplicate, FlawUnlisted, FlawReversed}
 
 // spoil returns the shares of a hello that lists the groups, with the flaw.
-func (f Flaw) spoil(shares []keyShare, listed []wire.Group) ([]keyShare, error) {
+func (f Flaw) spoil(shares []keyShare, listed []wire.Group, classical bool) ([]keyShare, error) {
 	if f != "" && !slices.Contains(flaws, f) {
 		return nil, fmt.Errorf("spoil key shares by %q: want one of %q", f, flaws)
 	}
 	var out []keyShare
 	for _, s := range shares {
-		if s.group.PostQuantum() {
+		meant := s.group.PostQuantum() != classical
+		if meant {
 			s.data = f.share(exchanges[s.group], slices.Clone(s.data))
 		}
 		out = append(out, s)
-		if f == FlawDuplicate && s.group.PostQuantum() {
+		if f == FlawDuplicate && meant {
 			out = append(out, s)
 		}
 	}

@@ -37,6 +37,10 @@ func TestFlaws(t *testing.T) {
 		}},
 		{FlawPointHybrid, p, 1249, func(s, f []byte) bool { return f[0] == 6|s[64]&1 && bytes.Equal(s[1:], f[1:]) }},
 		{FlawPointHybrid, q, 1665, func(s, f []byte) bool { return f[0] == 6|s[96]&1 }},
+		{FlawTruncated, wire.X25519, 31, func(s, f []byte) bool { return bytes.HasPrefix(s, f) }},
+		{FlawZeroX25519, wire.X25519, 32, func(_, f []byte) bool { return !bytes.ContainsFunc(f, notZero) }},
+		{FlawPointHybrid, wire.SecP256r1, 65, func(s, f []byte) bool { return f[0] == 6|s[64]&1 && bytes.Equal(s[1:], f[1:]) }},
+		{FlawPointShort, wire.SecP384r1, 49, func(s, f []byte) bool { return bytes.Equal(s[1:49], f[1:]) }},
 		{FlawPointShort, p, 1217, func(s, f []byte) bool { return f[0] == 2|s[64]&1 && bytes.Equal(s[1:33], f[1:33]) }},
 	} {
 		sound, _, err := exchanges[r.group].generate()
@@ -44,7 +48,11 @@ func TestFlaws(t *testing.T) {
 			t.Fatal(err)
 		}
 		kept := bytes.Clone(sound)
-		flawed, err := r.flaw.spoil([]keyShare{{wire.X25519, []byte{1}}, {r.group, sound}}, nil)
+		other := wire.X25519
+		if !r.group.PostQuantum() {
+			other = x
+		}
+		flawed, err := r.flaw.spoil([]keyShare{{other, []byte{1}}, {r.group, sound}}, nil, other == x)
 		if err != nil || len(flawed) != 2 || !bytes.Equal(flawed[0].data, []byte{1}) || !bytes.Equal(sound, kept) {
 			t.Fatalf("%s %v: %d shares, %v; or it touched what it must not", r.flaw, r.group, len(flawed), err)
 		}

@@ -87,7 +87,7 @@ func newClientHello(groups []wire.Group, serverName string) (*clientHello, error
 func (h *clientHello) marshal(shape Shape) ([]byte, error) {
 	dressed := *h
 	var err error
-	if dressed.shares, err = shape.Flaw.spoil(h.shares, h.groups); err != nil {
+	if dressed.shares, err = shape.Flaw.spoil(h.shares, h.groups, shape.Classical); err != nil {
 		return nil, err
 	}
 	dressed.sigAlgs = slices.Concat(h.sigAlgs, shape.SigAlgs)
