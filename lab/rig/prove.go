@@ -34,11 +34,15 @@ func (s *station) prove(ctx context.Context) error {
 }
 
 func (s *station) proveRole(ctx context.Context, role lab.Role) error {
-	// Nothing is at the client's address, and nothing answers from it.
-	to := netip.AddrPortFrom(netem.TargetAddr(netem.LastSlot, false), 443)
 	i := s.instance(false)
-	if role == lab.ServerRole {
-		to = i.addr
+	to := i.addr
+	if role == lab.ClientRole {
+		at, done, err := s.partner(ctx)
+		if err != nil {
+			return fmt.Errorf("prepare its proof: %w", err)
+		}
+		defer done()
+		to = at
 	}
 	req := request(s.fabric.authority, role, peers.Nonsense, to, netem.Link{})
 	req.Timeout = proofTime
@@ -62,6 +66,39 @@ func (s *station) proveRole(ctx context.Context, role lab.Role) error {
 	}
 	return fmt.Errorf("it is not proven: asked to be a %s with group %s, which nobody has, it must say that it cannot (exit code 127); instead: %s",
 		role, peers.Nonsense, did)
+}
+
+// partner is a server for a client to connect to: the reference, in the same
+// container, over a clean path. The contract wants a refusal before any
+// packet, but some programs look at their groups only when they are connected.
+func (s *station) partner(ctx context.Context) (at netip.AddrPort, done func(), err error) {
+	f := s.fabric
+	row, err := peers.Lookup(reference)
+	if err != nil {
+		return at, nil, err
+	}
+	link, err := f.links.Lookup(cleanV4)
+	if err != nil {
+		return at, nil, err
+	}
+	ref := newStation(f, row, s.container, s.agent, referencePort)
+	i, err := ref.serve(ctx, lab.Cell{Accept: anyGroup}, link)
+	if err != nil {
+		return at, nil, err
+	}
+	slot, err := f.slots.take()
+	if err == nil {
+		err = f.path.Open(netem.Path{Slot: slot, Name: "proof of " + string(s.peer.ID), Link: link, Client: s.addr(false), Server: s.addr(false)})
+	}
+	if err != nil {
+		ref.close(ctx)
+		return at, nil, err
+	}
+	return netip.AddrPortFrom(netem.TargetAddr(slot, false), i.addr.Port()), func() {
+		f.path.Close(slot) // what it carried proves nothing more
+		f.slots.give(slot)
+		ref.close(ctx)
+	}, nil
 }
 
 // attempt runs the command as its role is run, and says what it did. A server
