@@ -94,6 +94,16 @@ var table = withProfiles([]Peer{
 		driver: contract{argv: []string{Binary, "peer", "crafted"}}, local: craftedStack{untouched: craftedDefault},
 	},
 	{
+		ID: "curl@trixie", Folder: "curl", Suite: "trixie", Roles: []lab.Role{lab.ClientRole},
+		Groups: slices.Concat(opensslClassical, opensslPostQuantum),
+		Rules: lab.Rules{
+			Default: lab.MustOffer("*x25519mlkem768>*x25519+secp256r1>x448+secp384r1+secp521r1>ffdhe2048+ffdhe3072"),
+			Shares:  lab.ShareFirst,
+			NoMatch: "handshake_failure",
+		},
+		driver: contract{argv: []string{"sh", "/peer"}, limits: openssl{}.express},
+	},
+	{
 		ID: "go@1.26", Folder: "go", Suite: "trixie", Roles: bothRoles,
 		Groups: goOrder,
 		Rules: lab.Rules{
