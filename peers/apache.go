@@ -16,8 +16,9 @@ func apache() service {
 	return service{
 		argv:    []string{"apache2", "-D", "FOREGROUND", "-d", "{dir}", "-f", "{dir}/apache.conf"},
 		files:   func(r Request) map[string][]byte { return map[string][]byte{"apache.conf": apacheConf(r)} },
+		limits:  openssl{}.express,
 		ready:   "resuming normal operations", // it listens before it has read its group list
-		refused: "SSLOpenSSLConfCmd Groups",
+		refused: regexp.MustCompile(`SSLOpenSSLConfCmd Groups`),
 		from:    "client: %s,",
 		quiet:   true,
 		words:   regexp.MustCompile(`AH\d+: (.*?)(?: for \S+:\d+)?$`),

@@ -5,7 +5,6 @@ import (
 	"regexp"
 	"strings"
 
-	"hybridlab/lab"
 	"hybridlab/lab/wire"
 )
 
@@ -23,8 +22,8 @@ func caddy(godebug string) service {
 	return service{
 		argv:    []string{"env", "HOME={dir}", "GODEBUG=" + godebug, "caddy", "run", "--adapter", "caddyfile", "--config", "{dir}/Caddyfile"},
 		files:   func(r Request) map[string][]byte { return map[string][]byte{"Caddyfile": caddyfile(r)} },
-		limits:  asGo,
-		refused: "Wrong curve name or curve not supported",
+		limits:  expressGo,
+		refused: regexp.MustCompile(`Wrong curve name or curve not supported`),
 		from:    `"remote_ip":"%s"`,
 		answer:  regexp.MustCompile(`"tls":\{[^}]*"version":(?<version>\d+).*"status":(?<status>\d+)`),
 		quiet:   true,
@@ -66,8 +65,5 @@ https://:%[2]d {
 
 // caddyGroups are those it has names for; the hybrid came with 2.10.
 var caddyGroups = []wire.Group{wire.X25519MLKEM768, wire.X25519, wire.SecP256r1, wire.SecP384r1, wire.SecP521r1}
-
-// asGo are the limits of crypto/tls as a server.
-func asGo(o lab.Offer) error { return expressGo(lab.ServerRole, o) }
 
 const caddyCure = "set GODEBUG=tlsmlkem=1 in Caddy's environment: Debian's build turns X25519MLKEM768 off, whatever curves says"

@@ -4,15 +4,13 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
-
-	"hybridlab/lab"
 )
 
 // haproxy answers by itself, without a backend. A list of groups is "curves"
 // on the bind line; without it the default of HAProxy's version stays. curve
 // is the log format's way to ask for the negotiated group; empty: the version
 // has none.
-func haproxy(curve, extra string, limits func(lab.Offer) error) service {
+func haproxy(curve, extra string, library openssl) service {
 	if curve == "" {
 		curve = "-"
 	}
@@ -24,8 +22,8 @@ func haproxy(curve, extra string, limits func(lab.Offer) error) service {
 				"both.pem":    slices.Concat(r.Identity.Cert, r.Identity.Key),
 			}
 		},
-		limits:  limits,
-		refused: "unable to set SSL curves list",
+		limits:  library.express,
+		refused: regexp.MustCompile(`unable to set SSL curves list`),
 		from:    "client: %s,",
 		words:   regexp.MustCompile(`(?:, failed: |\[ALERT\]\s+\(\d+\) : (?:config : )?)(.*?)(?: for bind .*|$)`),
 		says:    `echo "$(haproxy -vv | sed -n 's/^HAProxy version \([^ ]*\).*/HAProxy \1/p; s/^Running on .* version : //p' | paste -sd, | sed 's/,/, /')"`,

@@ -3,8 +3,6 @@ package peers
 import (
 	"fmt"
 	"regexp"
-
-	"hybridlab/lab"
 )
 
 // nginx answers from a server block of its own; extra is put into it. A list
@@ -13,12 +11,13 @@ import (
 //
 // It runs as one process: a master that forks a worker differs in nothing a
 // client can see.
-func nginx(extra string, limits func(lab.Offer) error) service {
+func nginx(extra string, library openssl) service {
 	return service{
 		argv:    []string{"nginx", "-p", "{dir}", "-c", "{dir}/nginx.conf", "-e", "stderr"},
 		files:   func(r Request) map[string][]byte { return map[string][]byte{"nginx.conf": nginxConf(r, extra)} },
-		limits:  limits,
-		refused: "SSL_CTX_set1_curves_list(",
+		limits:  library.express,
+		proxy:   func(r Request) map[string][]byte { return map[string][]byte{"nginx.conf": nginxProxy(r)} },
+		refused: regexp.MustCompile(`SSL_CTX_set1_curves_list\(|SSL_CONF_cmd\("Groups"`),
 		from:    "client: %s,",
 		words:   regexp.MustCompile(`\[\w+\] \d+#\d+: (?:\*\d+ )?(.*?)(?:, client: .*|$)`),
 		says:    `echo "$(nginx -V 2>&1 | sed -n 's/^nginx version: //p; s/^built with Open/built with Open/p' | paste -sd, | sed 's/,/, /'), $(openssl version)"`,
@@ -49,6 +48,38 @@ http {
   }
 }
 `, r.Addr, certFile, keyFile, r.seconds(), extra)
+}
+
+// nginxProxy passes everything on to the address over TLS. Before 1.23.4 it
+// would not offer TLS 1.3 there unless told to.
+func nginxProxy(r Request) []byte {
+	groups := ""
+	if !r.Offer.Default() {
+		groups = "proxy_ssl_conf_command Groups " + opensslGroups(r.Offer) + ";"
+	}
+	return fmt.Appendf(nil, `daemon off;
+master_process off;
+pid nginx.pid;
+error_log stderr info;
+events { worker_connections 64; }
+http {
+  access_log off;
+  server {
+    listen unix:in.sock;
+    location / {
+      proxy_pass https://%s;
+      proxy_http_version 1.0;
+      proxy_set_header Host %[2]s;
+      proxy_ssl_protocols TLSv1.2 TLSv1.3;
+      proxy_ssl_server_name on;
+      proxy_ssl_name %[2]s;
+      proxy_ssl_verify on;
+      proxy_ssl_trusted_certificate %[3]s;
+      %[4]s
+    }
+  }
+}
+`, r.Addr, r.sni(), caFile, groups)
 }
 
 const nginxCure = "rank the groups in tuples: ssl_ecdh_curve X25519MLKEM768/X25519, with a slash; after a colon a share that came beats a better group"

@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"crypto/tls"
 	"fmt"
+	"maps"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -28,13 +30,15 @@ type service struct {
 	// files are the configuration and whatever it needs beside the
 	// certificate and the key.
 	files func(Request) map[string][]byte
-	// limits is what its configuration cannot express; nil: everything a
-	// server can be asked.
-	limits func(lab.Offer) error
+	// limits is what its configuration cannot express.
+	limits func(lab.Role, lab.Offer) error
+	// proxy is its configuration as a TLS client: in front of an https server,
+	// itself listening on the socket in.sock. nil: it is a server only.
+	proxy func(Request) map[string][]byte
 	// ready is what it prints once it is up; empty: its port says so.
 	ready string
 	// refused is in its words when it will not start with such a group list.
-	refused string
+	refused *regexp.Regexp
 	// from is how a log line names the client, with %s for the address.
 	from string
 	// answer finds status, group and version in the line about a request, by
@@ -49,18 +53,22 @@ type service struct {
 	says string
 }
 
-func (s service) express(_ lab.Role, o lab.Offer) error {
-	if s.limits == nil {
-		return nil
-	}
-	return s.limits(o)
-}
+func (s service) express(role lab.Role, o lab.Offer) error { return s.limits(role, o) }
+
+// askThrough starts a proxy beside itself, sends it one plain request and prints the
+// answer. The proxy ends with it: it is of the same process group.
+const askThrough = `"$@" & exec perl -MIO::Socket::UNIX -e '
+for (1..500) { last if $s = IO::Socket::UNIX->new("in.sock"); select undef, undef, undef, 0.01 }
+print $s "GET /$ENV{TOKEN} HTTP/1.0\r\nHost: $ENV{SNI}\r\n\r\n";
+$_ = join "", <$s>; print; exit !m{^HTTP/1.. 200 }'`
 
 func (s service) command(r Request) agent.Command {
 	files := r.files()
-	for name, data := range s.files(r) {
-		files[name] = data
+	if r.Role == lab.ClientRole {
+		maps.Copy(files, s.proxy(r))
+		return agent.Command{Argv: slices.Concat([]string{"sh", "-c", askThrough, "sh"}, s.argv), Env: []string{"TOKEN=" + r.Token, "SNI=" + r.sni()}, Files: files}
 	}
+	maps.Copy(files, s.files(r))
 	return agent.Command{Argv: s.argv, Files: files, Ready: cmp.Or(s.ready, "tcp:"+strconv.Itoa(int(r.Addr.Port())))}
 }
 
@@ -68,14 +76,33 @@ func (service) exclusive() bool { return false }
 
 func (s service) version() agent.Command { return agent.Command{Argv: []string{"sh", "-c", s.says}} }
 
-// parse reads how the process ended, which is never about one connection.
-func (s service) parse(_ Request, res agent.Result) (lab.End, []byte) {
+// parse reads how the process ended: of a server that is never about one
+// connection, of a proxy it is what came back through it.
+func (s service) parse(r Request, res agent.Result) (lab.End, []byte) {
 	for line := range strings.Lines(string(res.Stderr) + "\n" + string(res.Stdout)) {
-		if strings.Contains(line, s.refused) {
+		if s.refused.MatchString(line) {
 			return lab.End{Exit: exitUnsupported, Unsupported: s.stable(line)}, nil
 		}
 	}
-	return lab.End{}, nil
+	if r.Role == lab.ServerRole {
+		return lab.End{}, nil
+	}
+	status, _, _ := strings.Cut(string(res.Stdout), "\r\n")
+	end := lab.End{Done: res.Exit == exitOK, Data: res.Exit == exitOK}
+	if !end.Data {
+		end.Error = clip(cmp.Or(s.firstFailure(res.Stderr), status))
+	}
+	return end, nil
+}
+
+// firstFailure is what a proxy said first about its handshake.
+func (s service) firstFailure(said []byte) string {
+	for line := range strings.Lines(string(said)) {
+		if strings.Contains(line, "SSL") && s.words.MatchString(strings.TrimSpace(line)) {
+			return s.stable(line)
+		}
+	}
+	return ""
 }
 
 func (s service) lineFrom(addr netip.Addr) string { return fmt.Sprintf(s.from, addr) }
@@ -128,16 +155,6 @@ func versionOf(s string) string {
 		return tls.VersionName(uint16(v))
 	}
 	return strings.Replace(s, "TLSv", "TLS ", 1)
-}
-
-// flat refuses tiers, for a TLS library whose lists have none.
-func flat(library string) func(lab.Offer) error {
-	return func(o lab.Offer) error {
-		if o.Tiered() {
-			return unsupported("the group lists of %s have no tiers", library)
-		}
-		return nil
-	}
 }
 
 // seconds is a time limit in whole seconds, rounded up.

@@ -23,6 +23,16 @@ import (
 // chosenServices limits the experiments to some peers.
 var chosenServices = flag.String("services", "*", "pattern of peer ids for the experiments with long-lived servers")
 
+// services are the peers whose servers stay up and report in words of their own.
+func services() (ps []Peer) {
+	for _, p := range Table() {
+		if _, ok := p.driver.(reporter); ok {
+			ps = append(ps, p)
+		}
+	}
+	return ps
+}
+
 // TestRecordServices tries the rules of every long-lived server by
 // experiment, as TestRecordRules does OpenSSL's: crafted offers everything.
 // The lines of its log are kept with what they were said about.
@@ -46,6 +56,11 @@ func TestRecordServices(t *testing.T) {
 					continue
 				}
 				lines = append(lines, tryService(t, p, c, accept)...)
+			}
+			for _, offer := range triedOffers {
+				if p.Supports(lab.ClientRole, lab.MustOffer(offer)) == nil {
+					lines = append(lines, fmt.Sprintf("client %s: %s", offer, helloOf(t, p, c, offer)))
+				}
 			}
 			nonsense := command(t, p, Request{Role: lab.ServerRole, Addr: freePort(t), Offer: Nonsense, Identity: identity(t, "x")})
 			end, _ := p.Parse(Request{Role: lab.ServerRole}, c.run(t, nonsense))

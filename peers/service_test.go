@@ -9,16 +9,6 @@ import (
 	"hybridlab/peers/agent"
 )
 
-// services are the peers whose servers stay up and report in words of their own.
-func services() (ps []Peer) {
-	for _, p := range Table() {
-		if _, ok := p.driver.(reporter); ok {
-			ps = append(ps, p)
-		}
-	}
-	return ps
-}
-
 // TestServiceLines reads lines that the real servers wrote.
 func TestServiceLines(t *testing.T) {
 	hybrid := lab.End{Done: true, Data: true, Group: "X25519MLKEM768", Version: "TLS 1.3"}
@@ -79,6 +69,28 @@ func TestServiceRefusals(t *testing.T) {
 		end, _ := p.Parse(Request{Role: lab.ServerRole}, agent.Result{Exit: 1, Stderr: []byte(r.words)})
 		if end.Unsupported != r.want || (end.Exit == exitUnsupported) != (r.want != "") {
 			t.Errorf("%s: %q: %+v, want unsupported because %q", r.peer, r.words, end, r.want)
+		}
+	}
+}
+
+// TestProxied: what came back through a proxy is what it can say as a client.
+func TestProxied(t *testing.T) {
+	p, err := Lookup("nginx@trixie")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range []struct {
+		res  agent.Result
+		want lab.End
+	}{
+		{agent.Result{Stdout: []byte("HTTP/1.1 200 OK\r\nServer: nginx\r\n\r\nhybridlab\n")}, lab.End{Done: true, Data: true}},
+		{agent.Result{Exit: 1, Stdout: []byte("HTTP/1.1 502 Bad Gateway\r\n\r\n")}, lab.End{Exit: 1, Error: "HTTP/1.1 502 Bad Gateway"}},
+		{agent.Result{Exit: 1, Stdout: []byte("HTTP/1.1 502 Bad Gateway\r\n\r\n"),
+			Stderr: []byte("2026/11/23 06:13:58 [error] 26#26: *1 upstream SSL certificate verify error: (20:unable to get local issuer certificate) while SSL handshaking to upstream, client: unix:, server: \n")},
+			lab.End{Exit: 1, Error: "upstream SSL certificate verify error: (20:unable to get local issuer certificate) while SSL handshaking to upstream"}},
+	} {
+		if got, _ := p.Parse(Request{Role: lab.ClientRole}, r.res); got != r.want {
+			t.Errorf("%s: got %+v, want %+v", r.res.Stdout, got, r.want)
 		}
 	}
 }

@@ -127,7 +127,7 @@ var table = withProfiles([]Peer{
 			OwnRetry:    true,
 			NoMatch:     "handshake_failure",
 		},
-		driver: haproxy("", "", flat("OpenSSL 3.0")),
+		driver: haproxy("", "", openssl{flat: true}),
 	},
 	{
 		ID: "haproxy@forky", Folder: "haproxy", Suite: "forky", Roles: serverOnly,
@@ -139,7 +139,7 @@ var table = withProfiles([]Peer{
 			NoMatch: "handshake_failure",
 			Cure:    haproxyCure,
 		},
-		driver: haproxy("%[ssl_fc_curve]", "", nil),
+		driver: haproxy("%[ssl_fc_curve]", "", openssl{}),
 	},
 	{
 		ID: "haproxy@trixie", Folder: "haproxy", Suite: "trixie", Roles: serverOnly,
@@ -151,7 +151,7 @@ var table = withProfiles([]Peer{
 			NoMatch: "handshake_failure",
 			Cure:    haproxyCure,
 		},
-		driver: haproxy("%[ssl_fc_curve]", "", nil),
+		driver: haproxy("%[ssl_fc_curve]", "", openssl{}),
 	},
 	{
 		ID: "nginx-prefer@trixie", Folder: "nginx", Suite: "trixie", Roles: serverOnly,
@@ -163,10 +163,10 @@ var table = withProfiles([]Peer{
 			NoMatch: "handshake_failure",
 			Cure:    nginxCure,
 		},
-		driver: nginx("ssl_protocols TLSv1.2 TLSv1.3; ssl_prefer_server_ciphers on;", nil),
+		driver: nginx("ssl_protocols TLSv1.2 TLSv1.3; ssl_prefer_server_ciphers on;", openssl{}),
 	},
 	{
-		ID: "nginx@bookworm", Folder: "nginx", Suite: "bookworm", Roles: serverOnly,
+		ID: "nginx@bookworm", Folder: "nginx", Suite: "bookworm", Roles: bothRoles,
 		Groups: slices.Concat(opensslCurves, opensslFFDHE),
 		Rules: lab.Rules{
 			Default:     lab.MustOffer("*x25519+secp256r1+x448+secp521r1+secp384r1+ffdhe2048+ffdhe3072+ffdhe4096+ffdhe6144+ffdhe8192"),
@@ -176,10 +176,10 @@ var table = withProfiles([]Peer{
 			OwnRetry:    true,
 			NoMatch:     "handshake_failure",
 		},
-		driver: nginx("ssl_protocols TLSv1 TLSv1.1 TLSv1.2 TLSv1.3; ssl_prefer_server_ciphers on;", flat("OpenSSL 3.0")),
+		driver: nginx("ssl_protocols TLSv1 TLSv1.1 TLSv1.2 TLSv1.3; ssl_prefer_server_ciphers on;", openssl{flat: true}),
 	},
 	{
-		ID: "nginx@forky", Folder: "nginx", Suite: "forky", Roles: serverOnly,
+		ID: "nginx@forky", Folder: "nginx", Suite: "forky", Roles: bothRoles,
 		Groups: slices.Concat(opensslClassical, opensslPostQuantum),
 		Rules: lab.Rules{
 			Default:     lab.MustOffer("*x25519mlkem768>*x25519+secp256r1>x448+secp384r1+secp521r1>ffdhe2048+ffdhe3072"),
@@ -189,10 +189,10 @@ var table = withProfiles([]Peer{
 			NoMatch:     "handshake_failure",
 			Cure:        nginxCure,
 		},
-		driver: nginx("ssl_protocols TLSv1.2 TLSv1.3; ssl_prefer_server_ciphers off;", nil),
+		driver: nginx("ssl_protocols TLSv1.2 TLSv1.3; ssl_prefer_server_ciphers off;", openssl{}),
 	},
 	{
-		ID: "nginx@trixie", Folder: "nginx", Suite: "trixie", Roles: serverOnly,
+		ID: "nginx@trixie", Folder: "nginx", Suite: "trixie", Roles: bothRoles,
 		Groups: slices.Concat(opensslClassical, opensslPostQuantum),
 		Rules: lab.Rules{
 			Default:     lab.MustOffer("*x25519mlkem768>*x25519+secp256r1>x448+secp384r1+secp521r1>ffdhe2048+ffdhe3072"),
@@ -202,7 +202,7 @@ var table = withProfiles([]Peer{
 			NoMatch:     "handshake_failure",
 			Cure:        nginxCure,
 		},
-		driver: nginx("ssl_protocols TLSv1.2 TLSv1.3; ssl_prefer_server_ciphers off;", nil),
+		driver: nginx("ssl_protocols TLSv1.2 TLSv1.3; ssl_prefer_server_ciphers off;", openssl{}),
 	},
 	{
 		ID: "nodejs@forky", Folder: "nodejs", Suite: "forky", Roles: bothRoles,
