@@ -174,3 +174,16 @@ func TestAttemptsThatDisagreeAreFlaky(t *testing.T) {
 		t.Errorf("two equal attempts judged %s", v.Outcome)
 	}
 }
+
+func TestAStarvedAttemptHasNoSay(t *testing.T) {
+	var k catalogue
+	starved := seen(t, "go", "go", pqList, pqList, "clean", "", func(o *Observation) { silent(o); o.Path.Starved = true })
+	bad := seen(t, "go", "go", pqList, pqList, "clean", "", silent)
+	v := Settle(k, []Observation{starved, bad}, nil)
+	if v.Outcome != Failure || len(v.Attempts) != 2 || v.Attempts[0].Outcome != Inconclusive {
+		t.Errorf("judged %s, attempts %v; want the failure of the attempt that counts, and both recorded", v.Outcome, v.Attempts)
+	}
+	if v := Settle(k, []Observation{starved, starved}, nil); v.Outcome != Inconclusive {
+		t.Errorf("two starved attempts judged %s", v.Outcome)
+	}
+}

@@ -45,24 +45,29 @@ func Controls(c Cell, cleanLink string, known Catalogue) []Control {
 
 // Settle makes the one verdict of a cell from all its attempts and its
 // controls. Attempts that disagree are flaky: a retry never turns a finding
-// into a pass. It is pure.
+// into a pass. An attempt that proves nothing because the lab was starved
+// then is recorded and has no say, unless there is no other. It is pure.
 func Settle(known Catalogue, attempts []Observation, controls []ControlTaken) Verdict {
 	var all []Attempt
-	var first Verdict
-	for i, o := range attempts {
+	var said []Verdict
+	for _, o := range attempts {
 		v := judgeOne(known, o, controls)
-		if i == 0 {
-			first = v
-		}
 		all = append(all, v.Attempts...)
-	}
-	first.Attempts = all
-	for _, a := range all[1:] {
-		if a != all[0] {
-			return flaky(first)
+		if !(o.Path.Starved && v.Outcome == Inconclusive) {
+			said = append(said, v)
 		}
 	}
-	return first
+	if len(said) == 0 {
+		said = []Verdict{judgeOne(known, attempts[0], controls)}
+	}
+	v := said[0]
+	v.Attempts = all
+	for _, other := range said[1:] {
+		if other.Outcome != v.Outcome || other.Cause != v.Cause {
+			return flaky(v)
+		}
+	}
+	return v
 }
 
 func judgeOne(known Catalogue, o Observation, controls []ControlTaken) Verdict {

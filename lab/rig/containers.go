@@ -22,6 +22,7 @@ import (
 // client and server alike, and one for the path. Nothing of Docker is in the
 // way of a cell: the agents are connected, servers that can stay up do.
 type containers struct {
+	road
 	daemon    *docker.Daemon
 	network   *docker.Network
 	self      string // our executable, copied into every container
@@ -30,10 +31,6 @@ type containers struct {
 	stations  map[lab.PeerID]*station
 	absent    map[lab.PeerID]string // peers that cannot be used, and why
 	authority *peers.Authority
-	links     Links
-	slots     *slots
-	pressure  *pressure
-	tokens    tokens
 	logs      string // directory for what servers printed; empty: nowhere
 	stop      context.CancelFunc
 
@@ -46,7 +43,7 @@ type containers struct {
 // that cannot be used is no error: it is listed with the reason, and its
 // cells are faults.
 func openContainers(ctx context.Context, c Config) (_ *Rig, err error) {
-	f := &containers{links: c.Links, logs: c.Logs, slots: newSlots(), pressure: &pressure{}, tokens: make(tokens, Containers.working()), stations: map[lab.PeerID]*station{}, absent: map[lab.PeerID]string{}}
+	f := &containers{road: newRoad(c.Links, Containers), logs: c.Logs, stations: map[lab.PeerID]*station{}, absent: map[lab.PeerID]string{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, f.Close())
@@ -273,10 +270,6 @@ func (f *containers) Close() error {
 
 // Run implements lab.Fabric.
 func (f *containers) Run(ctx context.Context, c lab.Cell, seed uint64) (lab.Evidence, error) {
-	link, err := f.links.Lookup(c.Link)
-	if err != nil {
-		return lab.Evidence{}, err
-	}
 	for _, id := range []lab.PeerID{c.Client, c.Server} {
 		if why := f.absent[id]; why != "" {
 			return lab.Evidence{}, fmt.Errorf("peer %s cannot be used: %s", id, why)
@@ -286,31 +279,11 @@ func (f *containers) Run(ctx context.Context, c lab.Cell, seed uint64) (lab.Evid
 		}
 	}
 	client, server := f.stations[c.Client], f.stations[c.Server]
-	slot, err := f.slots.take()
-	if err != nil {
-		return lab.Evidence{}, err
-	}
-	defer f.slots.give(slot)
-	release, err := f.tokens.take(ctx)
-	if err != nil {
-		return lab.Evidence{}, err
-	}
-	defer release()
-	starved := f.pressure.since(time.Now())
-	v6 := link.V6()
-	path := netem.Path{Slot: slot, Name: c.ID, Seed: seed, Link: link, Client: client.addr(v6), Server: server.addr(v6)}
-	if err := f.path.Open(path); err != nil {
-		return lab.Evidence{}, fmt.Errorf("open path: %w", err)
-	}
-	e, role, runErr := f.handshake(ctx, c, link, slot, client, server)
-	trace, err := f.path.Close(slot)
-	switch {
-	case err != nil:
-		return lab.Evidence{}, fmt.Errorf("close path: %w", err)
-	case runErr != nil:
-		return refusedToRun(role, runErr)
-	}
-	return withTrace(e, trace, link, starved(time.Now())), nil
+	return f.travel(ctx, f.path, c, seed, func(v6 bool) (netip.Addr, netip.Addr) {
+		return client.addr(v6), server.addr(v6)
+	}, func(link netem.Link, slot uint16) (lab.Evidence, lab.Role, error) {
+		return f.handshake(ctx, c, link, slot, client, server)
+	})
 }
 
 // handshake runs the client against the server; an error names the role

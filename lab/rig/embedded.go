@@ -18,12 +18,9 @@ import (
 // Docker, Go peers only. Servers stay up for the whole run, one instance per
 // peer, group list and family; a cell costs a connection.
 type embedded struct {
+	road
 	net       *netstack.Net
 	authority *peers.Authority
-	links     Links
-	slots     *slots
-	pressure  *pressure
-	tokens    tokens
 
 	ctx  context.Context // ends the servers
 	stop context.CancelFunc
@@ -65,7 +62,7 @@ func openEmbedded(ctx context.Context, c Config) (*Rig, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &embedded{net: n, authority: authority, links: c.Links, slots: newSlots(), pressure: &pressure{}, tokens: make(tokens, Embedded.working()), servers: map[serverKey]*server{}, ports: 1024}
+	f := &embedded{net: n, authority: authority, road: newRoad(c.Links, Embedded), servers: map[serverKey]*server{}, ports: 1024}
 	f.ctx, f.stop = context.WithCancel(context.Background())
 	go f.pressure.watch(f.ctx)
 	r := &Rig{Fabric: f, closer: f, kernel: "gvisor netstack"}
@@ -98,38 +95,16 @@ func (f *embedded) Close() error {
 
 // Run implements lab.Fabric.
 func (f *embedded) Run(ctx context.Context, c lab.Cell, seed uint64) (lab.Evidence, error) {
-	link, err := f.links.Lookup(c.Link)
-	if err != nil {
-		return lab.Evidence{}, err
-	}
-	srv, err := f.server(serverKey{c.Server, c.Accept.String(), certOf(c), link.V6()}, c.Accept)
-	if err != nil {
-		return refusedToRun(lab.ServerRole, err)
-	}
-	slot, err := f.slots.take()
-	if err != nil {
-		return lab.Evidence{}, err
-	}
-	defer f.slots.give(slot)
-	release, err := f.tokens.take(ctx)
-	if err != nil {
-		return lab.Evidence{}, err
-	}
-	defer release()
-	starved := f.pressure.since(time.Now())
-	path := netem.Path{Slot: slot, Name: c.ID, Seed: seed, Link: link, Client: f.net.ClientAddr(link.V6()), Server: f.net.ServerAddr(link.V6())}
-	if err := f.net.Open(path); err != nil {
-		return lab.Evidence{}, fmt.Errorf("open path: %w", err)
-	}
-	e, runErr := f.handshake(ctx, c, link, slot, srv)
-	trace, err := f.net.Close(slot)
-	if err != nil {
-		return lab.Evidence{}, fmt.Errorf("close path: %w", err)
-	}
-	if runErr != nil {
-		return refusedToRun(lab.ClientRole, runErr)
-	}
-	return withTrace(e, trace, link, starved(time.Now())), nil
+	return f.travel(ctx, f.net, c, seed, func(v6 bool) (netip.Addr, netip.Addr) {
+		return f.net.ClientAddr(v6), f.net.ServerAddr(v6)
+	}, func(link netem.Link, slot uint16) (lab.Evidence, lab.Role, error) {
+		srv, err := f.server(serverKey{c.Server, c.Accept.String(), certOf(c), link.V6()}, c.Accept)
+		if err != nil {
+			return lab.Evidence{}, lab.ServerRole, err
+		}
+		e, err := f.handshake(ctx, c, link, slot, srv)
+		return e, lab.ClientRole, err
+	})
 }
 
 // handshake is one client run against one server instance.
