@@ -169,17 +169,38 @@ func (r Rules) shares(o Offer, listed []ListedGroup) []wire.Group {
 	}
 	first := listed[0].Group
 	sent := []wire.Group{first}
-	if r.Shares == ShareFirstOfEachKind {
-		other := slices.IndexFunc(listed, func(l ListedGroup) bool { return l.Group.PostQuantum() != first.PostQuantum() })
-		if other >= 0 {
-			sent = append(sent, listed[other].Group)
-		}
+	if other := slices.IndexFunc(listed, func(l ListedGroup) bool { return r.Shares.another(first, l.Group) }); other >= 0 {
+		sent = append(sent, listed[other].Group)
 	}
 	half, ok := r.Classical[first]
 	if r.Shares == ShareFirstAndClassical && ok && slices.ContainsFunc(listed, func(l ListedGroup) bool { return l.Group == half }) {
 		sent = append(sent, half)
 	}
 	return sent
+}
+
+// another reports whether g's share is sent beside first's for being of
+// another kind.
+func (r ShareRule) another(first, g wire.Group) bool {
+	switch r {
+	case ShareFirstOfEachKind:
+		return g.PostQuantum() != first.PostQuantum()
+	case ShareTwoFamilies:
+		return family(g) != family(first)
+	}
+	return false
+}
+
+// family is the mathematics of a classical group.
+func family(g wire.Group) string {
+	if info, _ := g.Info(); info.Kind != wire.Classical {
+		return info.Kind.String()
+	}
+	switch g {
+	case wire.X25519, wire.X448:
+		return "Montgomery curve"
+	}
+	return "NIST curve"
 }
 
 // pick is the server's choice among the common groups, given best first.

@@ -54,6 +54,7 @@ const (
 	ShareFirst             ShareRule = "first"               // the most preferred group only
 	ShareFirstAndClassical ShareRule = "first-and-classical" // and its classical half, if listed
 	ShareFirstOfEachKind   ShareRule = "first-of-each-kind"  // the first post-quantum and the first classical group
+	ShareTwoFamilies       ShareRule = "two-families"        // the first group, and the first computed in another way (NIST curve, Montgomery curve, finite field)
 )
 
 // PickRule says how a server chooses among the common groups.

@@ -1,0 +1,27 @@
+package peers
+
+import (
+	"slices"
+
+	"hybridlab/lab"
+)
+
+// expressGnuTLS: a priority string is a flat list, in which finite fields come
+// after the curves wherever they are written, and gnutls-cli sends the shares
+// it likes.
+func expressGnuTLS(_ lab.Role, o lab.Offer) error {
+	switch {
+	case o.Tiered():
+		return unsupported("groups have no tiers in GnuTLS")
+	case o.Explicit():
+		return unsupported("gnutls-cli chooses its key shares itself")
+	}
+	finite := false
+	for _, g := range o.Groups() {
+		if finite && !slices.Contains(opensslFFDHE, g) {
+			return unsupported("GnuTLS names finite fields after all curves")
+		}
+		finite = finite || slices.Contains(opensslFFDHE, g)
+	}
+	return nil
+}
