@@ -104,6 +104,16 @@ var table = withProfiles([]Peer{
 		driver: contract{argv: []string{"sh", "/peer"}, limits: openssl{}.express},
 	},
 	{
+		ID: "gnutls@forky", Folder: "gnutls", Suite: "forky", Roles: []lab.Role{lab.ClientRole},
+		Groups: slices.Concat(opensslCurves, opensslFFDHE),
+		Rules: lab.Rules{
+			Default: lab.MustOffer("*secp256r1+secp384r1+secp521r1+*x25519+x448+ffdhe2048+ffdhe3072+ffdhe4096+ffdhe6144+ffdhe8192"),
+			Shares:  lab.ShareTwoFamilies,
+			NoMatch: "handshake_failure",
+		},
+		driver: contract{argv: []string{"sh", "/peer"}, limits: expressGnuTLS},
+	},
+	{
 		ID: "gnutls@trixie", Folder: "gnutls", Suite: "trixie", Roles: []lab.Role{lab.ClientRole},
 		Groups: slices.Concat(opensslCurves, opensslFFDHE),
 		Rules: lab.Rules{
