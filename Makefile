@@ -42,6 +42,9 @@ fuzz: ## 10 s of every fuzz target
 	  for t in $$(grep -oE '^func Fuzz[A-Za-z0-9]+' $$f | cut -d' ' -f2); do \
 	    $(GO) test -run '^$$' -fuzz "^$$t$$" -fuzztime 10s -fuzzminimizetime 10x $$d || exit 1; done; done
 
+rules: ## hold every peer's recorded behaviour against the real one (needs Docker, half an hour)
+	$(GO) test -tags docker -timeout 90m -run 'TestRecord' ./peers -every
+
 golden: ## rewrite the goldens from what the code does now; read the diff
 	$(GO) test ./... -update
 

@@ -18,6 +18,7 @@ func TestRecordProfiles(t *testing.T) {
 			continue // TestProfiles
 		}
 		t.Run(string(p.ID), func(t *testing.T) {
+			costly(t, p)
 			c := startContainer(t, p)
 			version, err := VersionText(c.run(t, p.Version()))
 			if err != nil {

@@ -42,6 +42,7 @@ func TestRecordServices(t *testing.T) {
 			continue
 		}
 		t.Run(string(p.ID), func(t *testing.T) {
+			costly(t, p)
 			c := startContainer(t, p)
 			res := c.run(t, p.Version())
 			version, err := VersionText(res)
