@@ -34,7 +34,11 @@ func TestMain(m *testing.M) {
 			os.Exit(1)
 		}
 		fmt.Println("listening at", ln.Addr())
-		select {}
+		for { // not select {}: with no goroutine waiting for anything the runtime would call it a deadlock and end
+			if c, err := ln.Accept(); err == nil {
+				c.Close()
+			}
+		}
 	}
 	os.Exit(m.Run())
 }
