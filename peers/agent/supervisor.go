@@ -67,8 +67,8 @@ func (s *supervisor) close() {
 		}
 	}
 	s.mu.Unlock()
-	//lint:ignore SA2001 from here on launch refuses, and what it launched is counted
 	s.forks.Lock()
+	//lint:ignore SA2001 from here on launch refuses, and what it launched is counted
 	s.forks.Unlock()
 	s.running.Wait()
 	close(s.wake)
