@@ -93,7 +93,7 @@ func (p *pressure) since(began time.Time) func(now time.Time) bool {
 type tokens chan struct{}
 
 // working is how long a cell may hold its token.
-const working = 250 * time.Millisecond
+const working = 100 * time.Millisecond
 
 // take waits for a token; release may be called once the cell is over.
 func (t tokens) take(ctx context.Context) (release func(), err error) {
