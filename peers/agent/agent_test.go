@@ -209,8 +209,12 @@ func ended(fd int) bool {
 	if fd < 0 {
 		return true
 	}
-	n, _ := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 5000)
-	return n == 1
+	for {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 5000)
+		if err != unix.EINTR { // a signal to this process says nothing about that one
+			return n == 1
+		}
+	}
 }
 
 func TestNothingOutlivesItsCommand(t *testing.T) {
