@@ -66,5 +66,3 @@ ErrorDocument 200 "hybridlab"
 </VirtualHost>
 `, r.Addr, ServerName, r.seconds(), certFile, keyFile, groups)
 }
-
-const apacheCure = "rank the groups in tuples: SSLOpenSSLConfCmd Groups X25519MLKEM768/X25519, with a slash; after a colon a share that came beats a better group"

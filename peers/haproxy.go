@@ -50,5 +50,3 @@ frontend lab
   http-request return status 200 content-type text/plain string "hybridlab\n"
 `, r.seconds(), r.Addr, curve, extra)
 }
-
-const haproxyCure = "rank the groups in tuples: curves X25519MLKEM768/X25519, with a slash; after a colon a share that came beats a better group"

@@ -81,5 +81,3 @@ http {
 }
 `, r.Addr, r.sni(), caFile, groups)
 }
-
-const nginxCure = "rank the groups in tuples: ssl_ecdh_curve X25519MLKEM768/X25519, with a slash; after a colon a share that came beats a better group"

@@ -20,7 +20,52 @@ var (
 	opensslClassical   = slices.Concat(opensslCurves, opensslFFDHE, []wire.Group{0x001f, 0x0020, 0x0021}) // with brainpool
 	opensslPostQuantum = []wire.Group{wire.X25519MLKEM768, wire.SecP256r1MLKEM768, wire.SecP384r1MLKEM1024,
 		wire.MLKEM512, wire.MLKEM768, wire.MLKEM1024}
+
+	openssl30Groups = slices.Concat(opensslCurves, opensslFFDHE)
+	openssl35Groups = slices.Concat(opensslClassical, opensslPostQuantum)
 )
+
+// openssl111 are the rules of OpenSSL 1.1.1: whatever is built on a generation
+// of OpenSSL has that generation's rules.
+func openssl111() lab.Rules {
+	return lab.Rules{
+		Default:     lab.MustOffer("*x25519+secp256r1+x448+secp521r1+secp384r1"),
+		Shares:      lab.ShareFirst,
+		Pick:        lab.PickTier,
+		ClientOrder: true,
+		OwnRetry:    true,
+		NoMatch:     "handshake_failure",
+	}
+}
+
+// openssl30 are those of 3.0 to 3.4, which have finite fields.
+func openssl30() lab.Rules {
+	r := openssl111()
+	r.Default = lab.MustOffer("*x25519+secp256r1+x448+secp521r1+secp384r1+ffdhe2048+ffdhe3072+ffdhe4096+ffdhe6144+ffdhe8192")
+	return r
+}
+
+// openssl35 are those of 3.5 and later, which has tuples and hybrids. line
+// is the line of a server's configuration that ranks the hybrid; a client has none.
+func openssl35(line string) lab.Rules {
+	r := lab.Rules{
+		Default:     lab.MustOffer("*x25519mlkem768>*x25519+secp256r1>x448+secp384r1+secp521r1>ffdhe2048+ffdhe3072"),
+		Shares:      lab.ShareFirst,
+		Pick:        lab.PickTier,
+		ClientOrder: true,
+		NoMatch:     "handshake_failure",
+	}
+	if line != "" {
+		r.Cure = "rank the groups in tuples: " + line + ", with a slash; after a colon a share that came beats a better group"
+	}
+	return r
+}
+
+// ownOrder are the rules where the program sets SSL_OP_CIPHER_SERVER_PREFERENCE.
+func ownOrder(r lab.Rules) lab.Rules {
+	r.ClientOrder = false
+	return r
+}
 
 // openssl is the openssl command, s_client and s_server, of 1.1.1 and later.
 //
@@ -31,9 +76,6 @@ var (
 type openssl struct {
 	flat bool // before 3.5: a group list has no tuples and no stars
 }
-
-// opensslCure is for a server whose flat list let a classical share win.
-const opensslCure = "rank the groups in tuples: Groups = X25519MLKEM768/X25519, with a slash; after a colon a share that came beats a better group"
 
 // opensslShares is how many key shares a client can be told to send.
 const opensslShares = 4

@@ -1,8 +1,6 @@
 package peers
 
 import (
-	"slices"
-
 	"hybridlab/lab"
 	"hybridlab/peers/crafted"
 )
@@ -18,15 +16,8 @@ var (
 var table = withProfiles([]Peer{
 	{
 		ID: "apache@trixie", Folder: "apache", Suite: "trixie", Roles: serverOnly,
-		Groups: slices.Concat(opensslClassical, opensslPostQuantum),
-		Rules: lab.Rules{
-			Default:     lab.MustOffer("*x25519mlkem768>*x25519+secp256r1>x448+secp384r1+secp521r1>ffdhe2048+ffdhe3072"),
-			Shares:      lab.ShareFirst,
-			Pick:        lab.PickTier,
-			ClientOrder: true,
-			NoMatch:     "handshake_failure",
-			Cure:        apacheCure,
-		},
+		Groups: openssl35Groups,
+		Rules:  openssl35("SSLOpenSSLConfCmd Groups X25519MLKEM768/X25519"),
 		driver: apache(),
 	},
 	{
@@ -95,17 +86,13 @@ var table = withProfiles([]Peer{
 	},
 	{
 		ID: "curl@trixie", Folder: "curl", Suite: "trixie", Roles: []lab.Role{lab.ClientRole},
-		Groups: slices.Concat(opensslClassical, opensslPostQuantum),
-		Rules: lab.Rules{
-			Default: lab.MustOffer("*x25519mlkem768>*x25519+secp256r1>x448+secp384r1+secp521r1>ffdhe2048+ffdhe3072"),
-			Shares:  lab.ShareFirst,
-			NoMatch: "handshake_failure",
-		},
+		Groups: openssl35Groups,
+		Rules:  openssl35(""),
 		driver: contract{argv: []string{"sh", "/peer"}, limits: openssl{}.express},
 	},
 	{
 		ID: "gnutls@forky", Folder: "gnutls", Suite: "forky", Roles: []lab.Role{lab.ClientRole},
-		Groups: slices.Concat(opensslCurves, opensslFFDHE),
+		Groups: openssl30Groups,
 		Rules: lab.Rules{
 			Default: lab.MustOffer("*secp256r1+secp384r1+secp521r1+*x25519+x448+ffdhe2048+ffdhe3072+ffdhe4096+ffdhe6144+ffdhe8192"),
 			Shares:  lab.ShareTwoFamilies,
@@ -115,7 +102,7 @@ var table = withProfiles([]Peer{
 	},
 	{
 		ID: "gnutls@trixie", Folder: "gnutls", Suite: "trixie", Roles: []lab.Role{lab.ClientRole},
-		Groups: slices.Concat(opensslCurves, opensslFFDHE),
+		Groups: openssl30Groups,
 		Rules: lab.Rules{
 			Default: lab.MustOffer("*secp256r1+secp384r1+secp521r1+*x25519+x448+ffdhe2048+ffdhe3072+ffdhe4096+ffdhe6144+ffdhe8192"),
 			Shares:  lab.ShareTwoFamilies,
@@ -138,154 +125,74 @@ var table = withProfiles([]Peer{
 	},
 	{
 		ID: "haproxy@bookworm", Folder: "haproxy", Suite: "bookworm", Roles: serverOnly,
-		Groups: slices.Concat(opensslCurves, opensslFFDHE),
-		Rules: lab.Rules{
-			Default:     lab.MustOffer("*x25519+secp256r1+x448+secp521r1+secp384r1+ffdhe2048+ffdhe3072+ffdhe4096+ffdhe6144+ffdhe8192"),
-			Shares:      lab.ShareFirst,
-			Pick:        lab.PickTier,
-			ClientOrder: true,
-			OwnRetry:    true,
-			NoMatch:     "handshake_failure",
-		},
+		Groups: openssl30Groups,
+		Rules:  openssl30(),
 		driver: haproxy("", "", openssl{flat: true}),
 	},
 	{
 		ID: "haproxy@forky", Folder: "haproxy", Suite: "forky", Roles: serverOnly,
-		Groups: slices.Concat(opensslClassical, opensslPostQuantum),
-		Rules: lab.Rules{
-			Default: lab.MustOffer("*x25519mlkem768>*x25519+secp256r1>x448+secp384r1+secp521r1>ffdhe2048+ffdhe3072"),
-			Shares:  lab.ShareFirst,
-			Pick:    lab.PickTier,
-			NoMatch: "handshake_failure",
-			Cure:    haproxyCure,
-		},
+		Groups: openssl35Groups,
+		Rules:  ownOrder(openssl35("curves X25519MLKEM768/X25519")),
 		driver: haproxy("%[ssl_fc_curve]", "", openssl{}),
 	},
 	{
 		ID: "haproxy@trixie", Folder: "haproxy", Suite: "trixie", Roles: serverOnly,
-		Groups: slices.Concat(opensslClassical, opensslPostQuantum),
-		Rules: lab.Rules{
-			Default: lab.MustOffer("*x25519mlkem768>*x25519+secp256r1>x448+secp384r1+secp521r1>ffdhe2048+ffdhe3072"),
-			Shares:  lab.ShareFirst,
-			Pick:    lab.PickTier,
-			NoMatch: "handshake_failure",
-			Cure:    haproxyCure,
-		},
+		Groups: openssl35Groups,
+		Rules:  ownOrder(openssl35("curves X25519MLKEM768/X25519")),
 		driver: haproxy("%[ssl_fc_curve]", "", openssl{}),
 	},
 	{
 		ID: "nginx-prefer@trixie", Folder: "nginx", Suite: "trixie", Roles: serverOnly,
-		Groups: slices.Concat(opensslClassical, opensslPostQuantum),
-		Rules: lab.Rules{
-			Default: lab.MustOffer("*x25519mlkem768>*x25519+secp256r1>x448+secp384r1+secp521r1>ffdhe2048+ffdhe3072"),
-			Shares:  lab.ShareFirst,
-			Pick:    lab.PickTier,
-			NoMatch: "handshake_failure",
-			Cure:    nginxCure,
-		},
+		Groups: openssl35Groups,
+		Rules:  ownOrder(openssl35("ssl_ecdh_curve X25519MLKEM768/X25519")),
 		driver: nginx("ssl_protocols TLSv1.2 TLSv1.3; ssl_prefer_server_ciphers on;", openssl{}),
 	},
 	{
 		ID: "nginx@bookworm", Folder: "nginx", Suite: "bookworm", Roles: bothRoles,
-		Groups: slices.Concat(opensslCurves, opensslFFDHE),
-		Rules: lab.Rules{
-			Default:     lab.MustOffer("*x25519+secp256r1+x448+secp521r1+secp384r1+ffdhe2048+ffdhe3072+ffdhe4096+ffdhe6144+ffdhe8192"),
-			Shares:      lab.ShareFirst,
-			Pick:        lab.PickTier,
-			ClientOrder: true,
-			OwnRetry:    true,
-			NoMatch:     "handshake_failure",
-		},
+		Groups: openssl30Groups,
+		Rules:  openssl30(),
 		driver: nginx("ssl_protocols TLSv1 TLSv1.1 TLSv1.2 TLSv1.3; ssl_prefer_server_ciphers on;", openssl{flat: true}),
 	},
 	{
 		ID: "nginx@forky", Folder: "nginx", Suite: "forky", Roles: bothRoles,
-		Groups: slices.Concat(opensslClassical, opensslPostQuantum),
-		Rules: lab.Rules{
-			Default:     lab.MustOffer("*x25519mlkem768>*x25519+secp256r1>x448+secp384r1+secp521r1>ffdhe2048+ffdhe3072"),
-			Shares:      lab.ShareFirst,
-			Pick:        lab.PickTier,
-			ClientOrder: true,
-			NoMatch:     "handshake_failure",
-			Cure:        nginxCure,
-		},
+		Groups: openssl35Groups,
+		Rules:  openssl35("ssl_ecdh_curve X25519MLKEM768/X25519"),
 		driver: nginx("ssl_protocols TLSv1.2 TLSv1.3; ssl_prefer_server_ciphers off;", openssl{}),
 	},
 	{
 		ID: "nginx@trixie", Folder: "nginx", Suite: "trixie", Roles: bothRoles,
-		Groups: slices.Concat(opensslClassical, opensslPostQuantum),
-		Rules: lab.Rules{
-			Default:     lab.MustOffer("*x25519mlkem768>*x25519+secp256r1>x448+secp384r1+secp521r1>ffdhe2048+ffdhe3072"),
-			Shares:      lab.ShareFirst,
-			Pick:        lab.PickTier,
-			ClientOrder: true,
-			NoMatch:     "handshake_failure",
-			Cure:        nginxCure,
-		},
+		Groups: openssl35Groups,
+		Rules:  openssl35("ssl_ecdh_curve X25519MLKEM768/X25519"),
 		driver: nginx("ssl_protocols TLSv1.2 TLSv1.3; ssl_prefer_server_ciphers off;", openssl{}),
 	},
 	{
 		ID: "nodejs@forky", Folder: "nodejs", Suite: "forky", Roles: bothRoles,
-		Groups: slices.Concat(opensslClassical, opensslPostQuantum),
-		Rules: lab.Rules{
-			Default: lab.MustOffer("*x25519mlkem768>*x25519+secp256r1>x448+secp384r1+secp521r1>ffdhe2048+ffdhe3072"),
-			Shares:  lab.ShareFirst,
-			Pick:    lab.PickTier,
-			NoMatch: "handshake_failure",
-			Cure:    "rank the groups in tuples: ecdhCurve: 'X25519MLKEM768/X25519', with a slash; after a colon a share that came beats a better group",
-		},
+		Groups: openssl35Groups,
+		Rules:  ownOrder(openssl35("ecdhCurve: 'X25519MLKEM768/X25519'")),
 		driver: contract{argv: []string{"node", "/peer.js"}, limits: openssl{}.express},
 	},
 	{
 		ID: "openssl@bookworm", Folder: "openssl", Suite: "bookworm", Roles: bothRoles,
-		Groups: slices.Concat(opensslCurves, opensslFFDHE),
-		Rules: lab.Rules{
-			Default:     lab.MustOffer("*x25519+secp256r1+x448+secp521r1+secp384r1+ffdhe2048+ffdhe3072+ffdhe4096+ffdhe6144+ffdhe8192"),
-			Shares:      lab.ShareFirst,
-			Pick:        lab.PickTier,
-			ClientOrder: true,
-			OwnRetry:    true,
-			NoMatch:     "handshake_failure",
-		},
+		Groups: openssl30Groups,
+		Rules:  openssl30(),
 		driver: openssl{flat: true},
 	},
 	{
 		ID: "openssl@bullseye", Folder: "openssl", Suite: "bullseye", Roles: bothRoles,
 		Groups: opensslCurves,
-		Rules: lab.Rules{
-			Default:     lab.MustOffer("*x25519+secp256r1+x448+secp521r1+secp384r1"),
-			Shares:      lab.ShareFirst,
-			Pick:        lab.PickTier,
-			ClientOrder: true,
-			OwnRetry:    true,
-			NoMatch:     "handshake_failure",
-		},
+		Rules:  openssl111(),
 		driver: openssl{flat: true},
 	},
 	{
 		ID: "openssl@forky", Folder: "openssl", Suite: "forky", Roles: bothRoles,
-		Groups: slices.Concat(opensslClassical, opensslPostQuantum),
-		Rules: lab.Rules{
-			Default:     lab.MustOffer("*x25519mlkem768>*x25519+secp256r1>x448+secp384r1+secp521r1>ffdhe2048+ffdhe3072"),
-			Shares:      lab.ShareFirst,
-			Pick:        lab.PickTier,
-			ClientOrder: true,
-			NoMatch:     "handshake_failure",
-			Cure:        opensslCure,
-		},
+		Groups: openssl35Groups,
+		Rules:  openssl35("Groups = X25519MLKEM768/X25519"),
 		driver: openssl{},
 	},
 	{
 		ID: "openssl@trixie", Folder: "openssl", Suite: "trixie", Roles: bothRoles,
-		Groups: slices.Concat(opensslClassical, opensslPostQuantum),
-		Rules: lab.Rules{
-			Default:     lab.MustOffer("*x25519mlkem768>*x25519+secp256r1>x448+secp384r1+secp521r1>ffdhe2048+ffdhe3072"),
-			Shares:      lab.ShareFirst,
-			Pick:        lab.PickTier,
-			ClientOrder: true,
-			NoMatch:     "handshake_failure",
-			Cure:        opensslCure,
-		},
+		Groups: openssl35Groups,
+		Rules:  openssl35("Groups = X25519MLKEM768/X25519"),
 		driver: openssl{},
 	},
 })
