@@ -280,19 +280,19 @@ func recordCommands(t *testing.T, id lab.PeerID, want string) {
 
 func record(t *testing.T, p Peer, name string, r Request, res agent.Result) {
 	t.Helper()
-	end, keylog := p.Parse(r, res)
+	_, keylog := p.Parse(r, res)
 	sections := map[string]string{"role": string(r.Role), "exit": strconv.Itoa(res.Exit), "stdout": string(res.Stdout),
 		"stderr": string(res.Stderr), "keylog": string(keylog)}
 	file := "testdata/" + string(p.ID) + "/" + name + ".txt"
 	if *update {
 		again, res := replay(t, sections)
-		end, _ = p.Parse(again, res)
+		end, _ := p.Parse(again, res)
 		sections["end"] = endJSON(t, end)
 		writeRecording(t, file, sections)
 		return
 	}
 	_, replayed := replay(t, sections)
-	end, _ = p.Parse(r, replayed)
+	end, _ := p.Parse(r, replayed)
 	if got, want := endJSON(t, end), readRecording(t, file)["end"]; got != want {
 		t.Errorf("%s: got %swant %s", name, got, want)
 	}
