@@ -19,9 +19,10 @@ import (
 var arrows = map[string][]string{
 	"lab/wire":                nil,                                        // leaf: bytes to messages
 	"lab/capture":             nil,                                        // leaf: packets to streams and files
+	"lab/yaml":                nil,                                        // leaf: files written by hand
 	"lab":                     {"lab/wire", "lab/capture"},                // vocabulary and pipeline
 	"lab/capture/capturetest": {"lab/capture"},                            // makes packets for tests; see testOnly
-	"netem":                   {"lab/capture"},                            // the engine records packets
+	"netem":                   {"lab/capture", "lab/yaml"},                // the engine records packets; links are files
 	"netem/netstack":          {"netem", "lab/capture"},                   // feeds the engine
 	"netem/tun":               {"netem", "docker/control", "lab/capture"}, // feeds the engine, driven from outside
 	"peers":                   {"lab", "lab/wire", "peers/agent", "peers/crafted"},
@@ -55,7 +56,7 @@ var soleImporters = []struct {
 	{"gvisor.dev/gvisor", []string{"netem", "netem/netstack"}, "headers for the engine, stacks for the embedded fabric"},
 	{"github.com/vishvananda/netlink", []string{"netem/tun", "peers/agent"}, "only code inside a container configures a network"},
 	{"github.com/onsi/", []string{"scenarios"}, "testing elsewhere"},
-	{"github.com/goccy/go-yaml", []string{"netem"}, "one strict decoder"},
+	{"github.com/goccy/go-yaml", []string{"lab/yaml"}, "one strict decoder"},
 	{"github.com/spf13/cobra", []string{"lab/cmd/hybridlab"}, "only the command line parses flags"},
 	{"github.com/jedib0t/go-pretty", []string{"reports"}, "tables"},
 	{"github.com/schollz/progressbar", []string{"lab/cmd/hybridlab"}, "progress"},
@@ -154,7 +155,7 @@ func TestEveryPackageSaysWhatItIs(t *testing.T) {
 }
 
 // parsers are the packages that read bytes from peers, packets or people.
-var parsers = []string{"lab", "lab/wire", "lab/capture", "netem", "peers", "peers/agent", "peers/crafted", "docker/control"}
+var parsers = []string{"lab", "lab/wire", "lab/capture", "lab/yaml", "netem", "peers", "peers/agent", "peers/crafted", "docker/control"}
 
 func TestEveryParserIsFuzzed(t *testing.T) {
 	fuzzed := map[string]bool{}

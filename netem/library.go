@@ -6,12 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"reflect"
 	"slices"
 	"strings"
 	"sync"
 
-	"github.com/goccy/go-yaml/ast"
+	"hybridlab/lab/yaml"
 )
 
 //go:embed links.yaml
@@ -41,7 +40,7 @@ func FindLink(links []Link, name string) (Link, error) {
 		}
 		names = append(names, l.Name)
 	}
-	return Link{}, fmt.Errorf("unknown link %q%s; valid links: %s", name, didYouMean(name, names), strings.Join(names, ", "))
+	return Link{}, fmt.Errorf("unknown link %q%s; valid links: %s", name, yaml.DidYouMean(name, names), strings.Join(names, ", "))
 }
 
 // linksFile is what a file of links holds.
@@ -59,68 +58,58 @@ type linkEntry struct {
 	Down   Shape  `yaml:"down"`
 }
 
-// maxLinksFile bounds a file of links, in bytes.
-const maxLinksFile = 256 << 10
-
 // LoadLinks reads links from YAML; see links.yaml for the form. name is the
 // file's name for error messages, which give the line and the valid choices.
 func LoadLinks(r io.Reader, name string) ([]Link, error) {
-	data, err := io.ReadAll(io.LimitReader(r, maxLinksFile+1))
-	if err != nil {
-		return nil, fmt.Errorf("read links %q: %w", name, err)
-	}
-	if len(data) > maxLinksFile {
-		return nil, fmt.Errorf("read links %q: larger than %d bytes", name, maxLinksFile)
-	}
-	f, err := parseYAML(data, name)
-	if err != nil {
-		return nil, err
-	}
 	var file linksFile
-	if err := f.decode(f.root, "the file", reflect.ValueOf(&file).Elem()); err != nil {
+	f, err := yaml.Read(r, name, &file)
+	if err != nil {
 		return nil, err
 	}
 	if len(file.Links) == 0 {
-		return nil, f.errorAt(f.root, "no links: want a list under the key \"links\"")
+		return nil, f.Errorf(nil, "no links: want a list under the key \"links\"")
 	}
-	return f.links(file.Links)
+	return checkLinks(f, file.Links)
 }
 
-// links checks the entries against sense and against one another.
-func (f *yamlFile) links(entries []linkEntry) ([]Link, error) {
-	nodes := at(f.root, "links").(*ast.SequenceNode).Values
+// checkLinks holds the entries against sense and against one another.
+func checkLinks(f *yaml.File, entries []linkEntry) ([]Link, error) {
 	var links []Link
 	for i, e := range entries {
-		n := nodes[i]
-		both := at(n, "both") != n
-		if both && (at(n, "up") != n || at(n, "down") != n) {
-			return nil, f.errorAt(at(n, "both"), "link %q: both excludes up and down", e.Name)
+		entry := func(keys ...any) yaml.Path { return append(yaml.Path{"links", i}, keys...) }
+		both := f.Has(entry("both"))
+		if both && (f.Has(entry("up")) || f.Has(entry("down"))) {
+			return nil, f.Errorf(entry("both"), "link %q: both excludes up and down", e.Name)
 		}
 		l := Link{Name: e.Name, About: e.About, Family: e.Family, Up: e.Up, Down: e.Down}
 		if both {
 			l.Up, l.Down = e.Both, e.Both
 		}
 		if err := l.Validate(); err != nil {
-			return nil, f.place(n, l, both, err)
+			keys, err := place(both, err)
+			return nil, f.Errorf(entry(keys...), "link %q: %v", l.Name, err)
 		}
 		if slices.ContainsFunc(links, func(o Link) bool { return o.Name == l.Name }) {
-			return nil, f.errorAt(at(n, "name"), "link %q is defined twice", l.Name)
+			return nil, f.Errorf(entry("name"), "link %q is defined twice", l.Name)
 		}
 		links = append(links, l)
 	}
 	return links, nil
 }
 
-// place gives an error of Validate the line of the field it is about.
-func (f *yamlFile) place(n ast.Node, l Link, both bool, err error) error {
-	field := ""
+// place is where in its entry the file has the field that an error of
+// Validate is about, and the error in the file's words.
+func place(both bool, err error) (keys []any, _ error) {
 	var fe *fieldError
-	if errors.As(err, &fe) {
-		field = fe.field
-		if rest, ok := strings.CutPrefix(field, "up."); ok && both {
-			field = "both." + rest
-		}
-		err = &fieldError{field, fe.problem}
+	if !errors.As(err, &fe) {
+		return nil, err
 	}
-	return f.errorAt(at(n, strings.Split(field, ".")...), "link %q: %v", l.Name, err)
+	field := fe.field
+	if rest, ok := strings.CutPrefix(field, "up."); ok && both {
+		field = "both." + rest
+	}
+	for key := range strings.SplitSeq(field, ".") {
+		keys = append(keys, key)
+	}
+	return keys, &fieldError{field, fe.problem}
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"hybridlab/lab/yaml"
 )
 
 // TestLibrary: what the design promises by name is there, and everything in
@@ -151,7 +153,7 @@ func TestLoadLinksErrors(t *testing.T) {
 			t.Errorf("%q:\n got %v\nwant %s", c.yaml, err, c.want)
 		}
 	}
-	if _, err := LoadLinks(strings.NewReader(strings.Repeat("#\n", maxLinksFile)), "big.yaml"); err == nil {
+	if _, err := LoadLinks(strings.NewReader(strings.Repeat("#\n", yaml.MaxFile)), "big.yaml"); err == nil {
 		t.Error("read a file without end")
 	}
 }
@@ -195,18 +197,6 @@ func TestLinkJSON(t *testing.T) {
 		}
 		if err != nil || !reflect.DeepEqual(l, got) {
 			t.Errorf("%s: %v\n%+v\n%+v", l.Name, err, l, got)
-		}
-	}
-}
-
-// TestDistance against cases known by hand.
-func TestDistance(t *testing.T) {
-	for _, c := range []struct {
-		a, b string
-		want int
-	}{{"", "", 0}, {"", "abc", 3}, {"loss", "loss", 0}, {"los", "loss", 1}, {"lsos", "loss", 2}, {"kitten", "sitting", 3}} {
-		if got := distance(c.a, c.b); got != c.want || distance(c.b, c.a) != got {
-			t.Errorf("%q to %q: %d, want %d", c.a, c.b, got, c.want)
 		}
 	}
 }

@@ -1,9 +1,17 @@
-package netem
+// Package yaml reads what people write by hand: links, boxes, known deviations,
+// policies. Every mistake is named with its file and line and with what would
+// have been right, and nothing is ignored: a key nobody knows is an error.
+//
+// The library's parser gives the tree. Filling Go values from it is done here,
+// because its own decoder neither says which keys would have been right nor
+// keeps the lines for what is checked afterwards.
+package yaml
 
 import (
 	"encoding"
 	"errors"
 	"fmt"
+	"io"
 	"reflect"
 	"slices"
 	"strings"
@@ -14,20 +22,37 @@ import (
 	"github.com/goccy/go-yaml/parser"
 )
 
-// The YAML of this package is written by hand, so every mistake must be
-// named with its file and line, and nothing may be ignored. The library's
-// parser gives the tree; filling Go values from it is done here, because its
-// own decoder neither says which keys would have been right nor keeps the
-// lines for what is checked afterwards.
-
-// yamlFile is one parsed document.
-type yamlFile struct {
+// File is one document that was read. It knows the lines, for errors about
+// values that are well formed and make no sense.
+type File struct {
 	name string
 	root ast.Node
 }
 
-// parseYAML reads exactly one document.
-func parseYAML(data []byte, name string) (*yamlFile, error) {
+// MaxFile bounds a file, in bytes.
+const MaxFile = 256 << 10
+
+// Read reads exactly one document into the struct that v points to. Struct
+// fields take the key of their yaml tag; a field without one is not to be
+// written in files. Values are structs, slices, text, whole numbers, true and
+// false, durations such as 20ms, and whatever implements TextUnmarshaler.
+// name is the file's name for error messages.
+func Read(r io.Reader, name string, v any) (*File, error) {
+	data, err := io.ReadAll(io.LimitReader(r, MaxFile+1))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	if len(data) > MaxFile {
+		return nil, fmt.Errorf("%s: larger than %d bytes", name, MaxFile)
+	}
+	f, err := parse(data, name)
+	if err != nil {
+		return nil, err
+	}
+	return f, f.decode(f.root, "the file", reflect.ValueOf(v).Elem())
+}
+
+func parse(data []byte, name string) (*File, error) {
 	f, err := parser.ParseBytes(data, 0)
 	if err != nil {
 		var at yaml.Error
@@ -45,11 +70,58 @@ func parseYAML(data []byte, name string) (*yamlFile, error) {
 	if len(bodies) != 1 {
 		return nil, fmt.Errorf("%s: holds %d YAML documents, want 1", name, len(bodies))
 	}
-	return &yamlFile{name, bodies[0]}, nil
+	return &File{name, bodies[0]}, nil
+}
+
+// Path leads to a value: keys of mappings and indexes of lists, outermost
+// first.
+type Path []any
+
+// Errorf is an error with the line of the value at p, or of the last on the
+// way there that the file has.
+func (f *File) Errorf(p Path, format string, args ...any) error {
+	n, _ := f.find(p)
+	return f.errorAt(n, format, args...)
+}
+
+// Has reports whether the file has a value at p.
+func (f *File) Has(p Path) bool {
+	_, ok := f.find(p)
+	return ok
+}
+
+// find walks down from the root as far as the path exists.
+func (f *File) find(p Path) (ast.Node, bool) {
+	n := f.root
+	for _, step := range p {
+		next := child(n, step)
+		if next == nil {
+			return n, false
+		}
+		n = next
+	}
+	return n, true
+}
+
+func child(n ast.Node, step any) ast.Node {
+	switch step := step.(type) {
+	case int:
+		if seq, ok := n.(*ast.SequenceNode); ok && step < len(seq.Values) {
+			return seq.Values[step]
+		}
+	case string:
+		pairs, _ := mapping(n)
+		for _, p := range pairs {
+			if p.Key.GetToken().Value == step {
+				return p.Value
+			}
+		}
+	}
+	return nil
 }
 
 // errorAt is an error with the place of a node.
-func (f *yamlFile) errorAt(n ast.Node, format string, args ...any) error {
+func (f *File) errorAt(n ast.Node, format string, args ...any) error {
 	line := 1
 	if n != nil && n.GetToken() != nil {
 		line = n.GetToken().Position.Line
@@ -57,9 +129,8 @@ func (f *yamlFile) errorAt(n ast.Node, format string, args ...any) error {
 	return fmt.Errorf("%s:%d: %s", f.name, line, fmt.Sprintf(format, args...))
 }
 
-// decode fills v from a node. Struct fields take the key of their yaml tag;
-// a field without one is not to be written in files.
-func (f *yamlFile) decode(n ast.Node, what string, v reflect.Value) error {
+// decode fills v from a node.
+func (f *File) decode(n ast.Node, what string, v reflect.Value) error {
 	if u, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
 		return f.decodeText(n, what, u.UnmarshalText)
 	}
@@ -80,7 +151,7 @@ func (f *yamlFile) decode(n ast.Node, what string, v reflect.Value) error {
 	return f.decodeScalar(n, what, v)
 }
 
-func (f *yamlFile) decodeStruct(n ast.Node, what string, v reflect.Value) error {
+func (f *File) decodeStruct(n ast.Node, what string, v reflect.Value) error {
 	pairs, ok := mapping(n)
 	if !ok {
 		return f.errorAt(n, "%s must be a mapping of keys to values", what)
@@ -92,7 +163,7 @@ func (f *yamlFile) decodeStruct(n ast.Node, what string, v reflect.Value) error 
 		i := slices.Index(keys, key)
 		if i < 0 || key == "" {
 			return f.errorAt(p.Key, "unknown key %q in %s%s; valid keys: %s",
-				key, what, didYouMean(key, keys), strings.Join(slices.DeleteFunc(keys, empty), ", "))
+				key, what, DidYouMean(key, keys), strings.Join(slices.DeleteFunc(keys, empty), ", "))
 		}
 		if slices.Contains(seen, key) {
 			return f.errorAt(p.Key, "key %q is given twice in %s", key, what)
@@ -116,7 +187,7 @@ func keysOf(t reflect.Type) []string {
 	return keys
 }
 
-func (f *yamlFile) decodeSlice(n ast.Node, what string, v reflect.Value) error {
+func (f *File) decodeSlice(n ast.Node, what string, v reflect.Value) error {
 	seq, ok := n.(*ast.SequenceNode)
 	if !ok {
 		return f.errorAt(n, "%s must be a list", what)
@@ -131,7 +202,7 @@ func (f *yamlFile) decodeSlice(n ast.Node, what string, v reflect.Value) error {
 	return nil
 }
 
-func (f *yamlFile) decodeText(n ast.Node, what string, set func([]byte) error) error {
+func (f *File) decodeText(n ast.Node, what string, set func([]byte) error) error {
 	if _, ok := n.(ast.ScalarNode); !ok {
 		return f.errorAt(n, "%s must be a single value", what)
 	}
@@ -141,7 +212,7 @@ func (f *yamlFile) decodeText(n ast.Node, what string, set func([]byte) error) e
 	return nil
 }
 
-func (f *yamlFile) decodeScalar(n ast.Node, what string, v reflect.Value) error {
+func (f *File) decodeScalar(n ast.Node, what string, v reflect.Value) error {
 	switch v.Kind() {
 	case reflect.String:
 		switch s := n.(type) {
@@ -174,7 +245,7 @@ func (f *yamlFile) decodeScalar(n ast.Node, what string, v reflect.Value) error 
 		}
 		return f.errorAt(n, "%s must be true or false", what)
 	}
-	panic("netem: no YAML for " + v.Type().String())
+	panic("yaml: no form in a file for " + v.Type().String())
 }
 
 // mapping is the pairs of a mapping node, which the parser makes in two ways.
@@ -188,21 +259,8 @@ func mapping(n ast.Node) ([]*ast.MappingValueNode, bool) {
 	return nil, false
 }
 
-// at walks keys down from a node as far as they exist.
-func at(n ast.Node, keys ...string) ast.Node {
-	for _, k := range keys {
-		pairs, _ := mapping(n)
-		i := slices.IndexFunc(pairs, func(p *ast.MappingValueNode) bool { return p.Key.GetToken().Value == k })
-		if i < 0 {
-			return n
-		}
-		n = pairs[i].Value
-	}
-	return n
-}
-
-// didYouMean is a hint at the nearest valid name; empty: none is near.
-func didYouMean(name string, valid []string) string {
+// DidYouMean is a hint at the nearest valid name; empty: none is near.
+func DidYouMean(name string, valid []string) string {
 	best, least := "", 3 // more than two slips are another word
 	for _, v := range valid {
 		if d := distance(name, v); v != "" && d < least {
