@@ -118,6 +118,7 @@ func (c *cell) receive(ln *lane, b []byte, l layout) packet {
 		c.full = c.store.size+len(b) > maxCapture
 		p.data = c.store.keep(b)
 		p.rec = c.record(p.at, ln.entry, ln.dir, p.data, "")
+		c.trace.Packets[p.rec].ID = p.number()
 	}
 	return p
 }
@@ -126,6 +127,10 @@ func (c *cell) record(at time.Duration, side capture.Side, dir capture.Direction
 	c.trace.Packets = append(c.trace.Packets, capture.Packet{At: at, Side: side, Dir: dir, Data: b, Note: note})
 	return len(c.trace.Packets) - 1
 }
+
+// number is the packet's capture.Packet.ID: the number of the record of its
+// arrival.
+func (p *packet) number() uint64 { return uint64(p.rec + 1) }
 
 // identify finds the packet's flow and names the packet in it.
 func (c *cell) identify(p *packet) {
@@ -196,7 +201,8 @@ func (c *cell) deliver(p *packet) {
 	c.own(p)
 	p.lane.nat.apply(p.data, p.l)
 	c.trace.Delivered++
-	c.record(c.now(), 1-p.lane.entry, p.lane.dir, p.data, p.note)
+	i := c.record(c.now(), 1-p.lane.entry, p.lane.dir, p.data, p.note)
+	c.trace.Packets[i].ID = p.number()
 	c.outbox = append(c.outbox, p.data)
 }
 

@@ -207,6 +207,36 @@ func TestConservation(t *testing.T) {
 	}
 }
 
+// TestOnePacketOneID: what leaves names the packet it was, whatever the path
+// did to it, and no two packets share a name.
+func TestOnePacketOneID(t *testing.T) {
+	both(t, func(t *testing.T, fam Family) {
+		shape := everything
+		shape.TooBig = Fragment
+		b := open(t, Link{Family: fam, Up: shape, Down: shape})
+		for i := range uint32(200) {
+			b.Input(b.bytes(segment{dir: capture.Direction(i % 2), seq: i * 90, flags: ack, payload: zeros(int(i*17) % 1600)}))
+		}
+		entered, left := map[uint64]capture.Packet{}, 0
+		for i, p := range b.close(t).Packets {
+			in, known := entered[p.ID]
+			switch entry := (p.Side == capture.ClientSide) == (p.Dir == capture.ToServer); {
+			case entry && known:
+				t.Errorf("packet %d has the ID of another, %d", i+1, p.ID)
+			case entry:
+				entered[p.ID] = p
+			case !known || in.Dir != p.Dir || p.At < in.At:
+				t.Errorf("packet %d left with ID %d, which is %+v", i+1, p.ID, in)
+			default:
+				left++
+			}
+		}
+		if len(entered) != 200 || left < 200 {
+			t.Errorf("%d packets entered, %d left", len(entered), left)
+		}
+	})
+}
+
 // TestDelay: nothing arrives early, and how late it is is known.
 func TestDelay(t *testing.T) {
 	const delay, jitter, n = 3 * time.Millisecond, 2 * time.Millisecond, 200

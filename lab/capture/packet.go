@@ -28,8 +28,8 @@ func (d Direction) String() string { return [...]string{"to server", "to client"
 // Packet is one IP packet as the engine saw it on one side of the path.
 //
 // A packet that crosses the path unharmed appears twice: on the side it came
-// from and on the side it left by. One that was dropped appears once, with
-// Drop set.
+// from and on the side it left by, with the same ID. One that was dropped
+// appears once, with Drop set.
 type Packet struct {
 	At   time.Duration // since the cell was opened, monotonic
 	Side Side
@@ -37,4 +37,5 @@ type Packet struct {
 	Data []byte // from the first byte of the IP header
 	Drop string // reason slug when the engine dropped it here ("loss", "mtu-icmp-eaten", ...); empty: it went on
 	Note string // what was done to it, in words ("corrupted byte 57", "fragment 2/2"); empty: nothing
+	ID   uint64 // the same where a packet enters and where it, its fragments and its duplicates leave; 0: not known
 }

@@ -95,6 +95,9 @@ func options(p *Packet) pcapgo.NgPacketOptions {
 		way = pcapgo.NgEpbFlagDirectionOutbound
 	}
 	opts := pcapgo.NgPacketOptions{Flags: &pcapgo.NgEpbFlags{Direction: way}}
+	if p.ID != 0 {
+		opts.PacketID = &p.ID // the format's own way to say that two interfaces saw one packet
+	}
 	if p.Drop != "" {
 		opts.Comments = append(opts.Comments, dropped+comment(p.Drop))
 	}
@@ -190,6 +193,9 @@ func packet(ng *pcapgo.NgReader, ci gopacket.CaptureInfo, opts pcapgo.NgPacketOp
 	}
 	if leaves(p.Side, ToServer) != (opts.Flags.Direction == pcapgo.NgEpbFlagDirectionOutbound) {
 		p.Dir = ToClient
+	}
+	if opts.PacketID != nil {
+		p.ID = *opts.PacketID
 	}
 	for _, c := range opts.Comments {
 		if reason, ok := strings.CutPrefix(c, dropped); ok {

@@ -26,6 +26,7 @@ func sample() []capture.Packet {
 	p.Put(capturetest.Segment{Flags: capture.ACK, Payload: text(34), Corrupt: 3})
 	last := &p.Packets[len(p.Packets)-1]
 	last.At, last.Note, last.Drop = 1234567891, "corrupted byte 3, \"quoted\" und grüß", "queue-full"
+	p.Packets[0].ID = 0
 	return p.Packets
 }
 

@@ -62,14 +62,15 @@ func (p *Path) Put(s Segment) {
 	if s.Dir == capture.ToClient {
 		in, out = out, in
 	}
-	p.Packets = append(p.Packets, capture.Packet{At: p.Now, Side: in, Dir: s.Dir, Data: p.Packet(in, s), Drop: s.Drop})
+	id := uint64(len(p.Packets) + 1)
+	p.Packets = append(p.Packets, capture.Packet{At: p.Now, Side: in, Dir: s.Dir, Data: p.Packet(in, s), Drop: s.Drop, ID: id})
 	if s.Drop != "" {
 		return
 	}
 	if s.Delay == 0 {
 		s.Delay = 100 * time.Microsecond
 	}
-	whole := capture.Packet{At: p.Now + s.Delay, Side: out, Dir: s.Dir, Data: p.Packet(out, s)}
+	whole := capture.Packet{At: p.Now + s.Delay, Side: out, Dir: s.Dir, Data: p.Packet(out, s), ID: id}
 	if s.Corrupt > 0 {
 		whole.Data[len(whole.Data)-len(s.Payload)+s.Corrupt-1] ^= 0x10
 		whole.Note = fmt.Sprintf("corrupted byte %d", s.Corrupt)
