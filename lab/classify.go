@@ -18,7 +18,7 @@ func Classify(o Observation, p Prediction, server Rules, controls []ControlTaken
 			break
 		}
 	}
-	j.v.Attempts = []Attempt{{Outcome: j.v.Outcome, Cause: j.v.Cause}}
+	j.v.Attempts = []Attempt{{Outcome: j.v.Outcome, Cause: j.v.Cause, HandshakeMS: j.v.HandshakeMS}}
 	return j.v
 }
 
@@ -66,6 +66,7 @@ func newVerdict(o Observation, p Prediction, controls []ControlTaken) Verdict {
 		}
 		hrr := o.Wire.HRR != nil
 		v.HRR = &hrr
+		v.Fallback = len(o.Wire.ClientHellos) > 0 && !sh.Group.PostQuantum() && slices.ContainsFunc(o.Wire.ClientHellos[0].Groups, wire.Group.PostQuantum)
 	}
 	if !o.Path.Late {
 		v.HandshakeMS = o.Wire.HandshakeMS

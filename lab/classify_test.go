@@ -187,3 +187,23 @@ func TestAStarvedAttemptHasNoSay(t *testing.T) {
 		t.Errorf("two starved attempts judged %s", v.Outcome)
 	}
 }
+
+// TestFallback: a classical group although the client's hello had a
+// post-quantum one, wanted or not.
+func TestFallback(t *testing.T) {
+	for _, tt := range []struct {
+		offer, group string
+		want         bool
+	}{
+		{pqList, "x25519", true},
+		{deferred, "x25519", true},
+		{"x25519", "x25519", false},
+		{pqList, "x25519mlkem768", false},
+		{pqList, "", false},
+	} {
+		o := seen(t, "go@1.26", "go@1.26", tt.offer, "x25519", "clean", tt.group, nil)
+		if v := Classify(o, Prediction{}, Rules{}, nil); v.Fallback != tt.want {
+			t.Errorf("offer %s, %q came out: fallback %t", tt.offer, tt.group, v.Fallback)
+		}
+	}
+}

@@ -48,24 +48,36 @@ func Controls(c Cell, cleanLink string, known Catalogue) []Control {
 // into a pass. An attempt that proves nothing because the lab was starved
 // then is recorded and has no say, unless there is no other. It is pure.
 func Settle(known Catalogue, attempts []Observation, controls []ControlTaken) Verdict {
-	var all []Attempt
-	var said []Verdict
-	for _, o := range attempts {
-		v := judgeOne(known, o, controls)
-		all = append(all, v.Attempts...)
-		if !(o.Path.Starved && v.Outcome == Inconclusive) {
-			said = append(said, v)
+	all := make([]said, len(attempts))
+	for i, o := range attempts {
+		all[i] = said{judgeOne(known, o, controls), o.Path.Starved}
+	}
+	return agree(all)
+}
+
+// said is what one attempt came to, and whether the lab was starved then.
+type said struct {
+	Verdict
+	starved bool
+}
+
+// agree makes one verdict of those of all attempts, in order.
+func agree(all []said) Verdict {
+	v, differ := all[0].Verdict, false
+	heard := false
+	var attempts []Attempt
+	for _, a := range all {
+		attempts = append(attempts, a.Attempts...)
+		switch {
+		case a.starved && a.Outcome == Inconclusive:
+		case !heard:
+			v, heard = a.Verdict, true
+		case a.Outcome != v.Outcome || a.Cause != v.Cause:
+			differ = true
 		}
 	}
-	if len(said) == 0 {
-		said = []Verdict{judgeOne(known, attempts[0], controls)}
-	}
-	v := said[0]
-	v.Attempts = all
-	for _, other := range said[1:] {
-		if other.Outcome != v.Outcome || other.Cause != v.Cause {
-			return flaky(v)
-		}
+	if v.Attempts = attempts; differ {
+		return flaky(v)
 	}
 	return v
 }

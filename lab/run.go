@@ -47,6 +47,9 @@ type Runner struct {
 	// Attempts is how often a finding is run in all before it is believed (at
 	// least 1). Attempts that disagree make the cell flaky.
 	Attempts int
+	// Repeat is how often every other cell is run, for its handshake times and
+	// to see whether it is flaky; 0 and 1: once.
+	Repeat int
 
 	mu      sync.Mutex
 	firsts  map[string]*memo[first] // by cell id
@@ -131,13 +134,30 @@ func (r *Runner) Cell(ctx context.Context, c Cell) (Verdict, error) {
 		if err != nil {
 			return Verdict{}, err
 		}
-		if f.v.Outcome.Disputed() {
-			if f.v, err = r.confirm(ctx, f.o); err != nil {
-				return Verdict{}, err
-			}
+		switch {
+		case f.v.Outcome.Disputed():
+			f.v, err = r.confirm(ctx, f.o)
+		case f.v.Outcome.Pass():
+			f.v, err = r.repeat(ctx, c, f.v)
+		}
+		if err != nil {
+			return Verdict{}, err
 		}
 		return f.v, r.Sink.Judged(f.v)
 	})
+}
+
+// repeat runs a cell that passed as often as was asked for.
+func (r *Runner) repeat(ctx context.Context, c Cell, v Verdict) (Verdict, error) {
+	all := []said{{Verdict: v}}
+	for n := 2; n <= r.Repeat; n++ {
+		o, v, err := r.attempt(ctx, c, n)
+		if err != nil {
+			return Verdict{}, err
+		}
+		all = append(all, said{v, o.Path.Starved})
+	}
+	return agree(all), nil
 }
 
 // first is attempt 1, shared by the cell itself and by the findings that

@@ -2,6 +2,7 @@ package lab
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"os"
 	"path/filepath"
@@ -149,5 +150,38 @@ func TestRunDirRejects(t *testing.T) {
 	}
 	if good != 2 || last == nil || !strings.Contains(last.Error(), "line 3") {
 		t.Errorf("%d good lines, then %v; want 2, then an error that names line 3", good, last)
+	}
+}
+
+// TestRepeat: what passes is run as often as was asked for, and one attempt
+// that ends otherwise makes the cell flaky.
+func TestRepeat(t *testing.T) {
+	packets := played(false, talked(t, offering(tls.X25519), offering(tls.X25519))).Packets
+	cell := NewCell("go@1", "go@1", MustOffer("x25519"), MustOffer("x25519"), "clean")
+	for _, tt := range []struct {
+		broken, starved int // number of the attempt that breaks, or finds the lab starved
+		want            Outcome
+	}{{want: Classical}, {broken: 3, want: Flaky}, {starved: 3, want: Classical}} {
+		n := 0
+		r, rec := newRunner(t, func(context.Context, Cell, uint64) (Evidence, error) {
+			n++
+			e := Evidence{Packets: packets, Client: End{Data: true}}
+			switch n {
+			case tt.broken:
+				e.Client.Data = false
+			case tt.starved:
+				e = Evidence{Client: End{Exit: 1, TimedOut: true}, Path: Path{Starved: true}}
+			}
+			return e, nil
+		})
+		r.Repeat = 5
+		v, err := r.Cell(context.Background(), cell)
+		if err != nil || v.Outcome != tt.want || len(v.Attempts) != 5 || n != 5 {
+			t.Errorf("%+v: %s (%s) after %d of %d attempts, %v", tt, v.Outcome, v.Why, len(v.Attempts), n, err)
+		}
+		if err := rec.Close(time.Unix(9, 0)); err != nil {
+			t.Fatal(err)
+		}
+		assertRejudged(t, &rec.RunDir)
 	}
 }

@@ -1,5 +1,7 @@
 package lab
 
+import "slices"
+
 // Outcome is the closed set of results of a cell.
 type Outcome string
 
@@ -98,8 +100,9 @@ type Verdict struct {
 	Predicted []string `json:"predicted"`      // results the rules allow: "hybrid X25519MLKEM768", "refused handshake_failure"
 	Outcome   Outcome  `json:"outcome"`
 	Cause     Cause    `json:"cause,omitempty"`
-	Blame     string   `json:"blame,omitempty"` // "client", "server", "link" or "box NAME"
-	Group     string   `json:"group,omitempty"` // negotiated, from the wire
+	Blame     string   `json:"blame,omitempty"`    // "client", "server", "link" or "box NAME"
+	Group     string   `json:"group,omitempty"`    // negotiated, from the wire
+	Fallback  bool     `json:"fallback,omitempty"` // the client's hello offered a post-quantum group, and a classical one came out
 	Version   string   `json:"version,omitempty"`
 	HRR       *bool    `json:"hrr,omitempty"`
 
@@ -122,11 +125,16 @@ type Verdict struct {
 // may measure differently: the time, and where in the capture a packet lies.
 func (v Verdict) Comparable() Verdict {
 	v.HandshakeMS, v.Evidence = 0, nil
+	v.Attempts = slices.Clone(v.Attempts)
+	for i := range v.Attempts {
+		v.Attempts[i].HandshakeMS = 0
+	}
 	return v
 }
 
 // Attempt is one run of the cell; every one is recorded.
 type Attempt struct {
-	Outcome Outcome `json:"outcome"`
-	Cause   Cause   `json:"cause,omitempty"`
+	Outcome     Outcome `json:"outcome"`
+	Cause       Cause   `json:"cause,omitempty"`
+	HandshakeMS float64 `json:"handshake_ms,omitempty"` // absent where it did not complete, or the engine was late
 }

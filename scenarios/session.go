@@ -18,6 +18,7 @@ type Options struct {
 	Out      string // run directory to create; empty: runs/<run id>
 	Seed     uint64
 	Attempts int       // attempts at a finding before it is believed
+	Repeat   int       // runs of every other cell, for its times
 	Command  string    // command line that runs it again
 	Progress io.Writer // one line per slow step of the start
 }
@@ -53,7 +54,7 @@ func Start(ctx context.Context, s Selection, o Options) (*Session, error) {
 	}
 	rec.Report.Peers, rec.Report.Kernel = r.Peers(), r.Kernel()
 	ss := &Session{Recorder: rec, rig: r, Runner: &lab.Runner{
-		Fabric: r, Known: s.Peers, Sink: rec, Seed: o.Seed, CleanLink: s.Links.Clean, Attempts: o.Attempts,
+		Fabric: r, Known: s.Peers, Sink: rec, Seed: o.Seed, CleanLink: s.Links.Clean, Attempts: o.Attempts, Repeat: o.Repeat,
 	}}
 	return ss, rec.SaveReport()
 }

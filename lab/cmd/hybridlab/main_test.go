@@ -39,6 +39,7 @@ func TestBadInput(t *testing.T) {
 		{"run --cell go@1.26/go@1.26/x25519/nowhere", 2, "clean"},
 		{"run --fabric cloud", 2, "embedded"},
 		{"run --attempts 0", 2, "--attempts"},
+		{"run --repeat 0", 2, "--repeat"},
 		{"run --link-file " + typo, 2, "typo.yaml:3"},
 		{"run --link-file " + filepath.Join(dir, "none.yaml"), 2, "none.yaml"},
 		{"run --fabric embedded --clients go@1.26 --groups x25519 --cell go@1.26/go@1.26/mlkem512/clean", 2, "no group MLKEM512"},

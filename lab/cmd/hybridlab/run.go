@@ -46,14 +46,15 @@ the hybrid only advertised).`,
 	fl.StringVar(&f.Out, "out", "", "run directory to create (default: runs/<run id>)")
 	fl.Uint64Var(&f.Seed, "seed", 1, "seed of everything random")
 	fl.IntVar(&f.Attempts, "attempts", 2, "attempts at a finding before it is believed")
+	fl.IntVar(&f.Repeat, "repeat", 1, "runs of every cell that is no finding: its handshake times, and whether it is flaky")
 	fl.IntVar(&f.parallel, "parallel", 0, "cells in flight (default: by fabric)")
 	return cmd
 }
 
 func (f *runFlags) run(cmd *cobra.Command) error {
 	ctx, w := cmd.Context(), cmd.ErrOrStderr()
-	if f.Attempts < 1 || f.parallel < 0 {
-		return errors.New("read flags: --attempts must be at least 1 and --parallel not negative")
+	if f.Attempts < 1 || f.Repeat < 1 || f.parallel < 0 {
+		return errors.New("read flags: --attempts and --repeat must be at least 1 and --parallel not negative")
 	}
 	s, err := f.Choose(ctx)
 	if errors.Is(err, rig.ErrNoDocker) {
