@@ -67,6 +67,13 @@ func ownOrder(r lab.Rules) lab.Rules {
 	return r
 }
 
+// ownDefault are the rules where the program has a group list of its own that
+// counts where none is configured.
+func ownDefault(r lab.Rules, list string) lab.Rules {
+	r.Default = lab.MustOffer(list)
+	return r
+}
+
 // openssl is the openssl command, s_client and s_server, of 1.1.1 and later.
 //
 // The server answers with -WWW, serving one file named by the request, and

@@ -195,4 +195,16 @@ var table = withProfiles([]Peer{
 		Rules:  openssl35("Groups = X25519MLKEM768/X25519"),
 		driver: openssl{},
 	},
+	{
+		ID: "stunnel@forky", Folder: "stunnel", Suite: "forky", Roles: bothRoles,
+		Groups: openssl35Groups,
+		Rules:  ownDefault(openssl35("curves = X25519MLKEM768/X25519"), "*x25519mlkem768+x25519+secp256r1+x448+secp521r1+secp384r1"),
+		driver: contract{argv: []string{"/peer"}, limits: openssl{}.express},
+	},
+	{
+		ID: "stunnel@trixie", Folder: "stunnel", Suite: "trixie", Roles: bothRoles,
+		Groups: openssl35Groups,
+		Rules:  ownDefault(openssl35("curves = X25519MLKEM768/X25519"), "*x25519+secp256r1+x448+secp521r1+secp384r1"),
+		driver: contract{argv: []string{"/peer"}, limits: openssl{}.express},
+	},
 })
