@@ -2,6 +2,7 @@ package rig
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"strings"
 
 	"hybridlab/docker"
+	"hybridlab/lab"
 	"hybridlab/peers"
 )
 
@@ -75,10 +77,12 @@ func imageChecks(ctx context.Context, d *docker.Daemon) []Check {
 
 type folder struct{ name, folder, suite string }
 
-// folders are the images the peers and the path need, each once.
-func folders() []folder {
+// folders are the images that all peers and the path need, each once.
+func folders() []folder { return foldersOf(peers.Table()) }
+
+func foldersOf(rows []peers.Peer) []folder {
 	out := []folder{{pathFolder + "-" + pathSuite, pathFolder, pathSuite}}
-	for _, p := range peers.Table() {
+	for _, p := range rows {
 		f := folder{p.Folder + "-" + p.Suite, p.Folder, p.Suite}
 		if !slices.Contains(out, f) {
 			out = append(out, f)
@@ -87,16 +91,32 @@ func folders() []folder {
 	return out
 }
 
-// BuildImages builds every image; with fresh also those that are there, with
-// the newest packages.
-func BuildImages(ctx context.Context, w io.Writer, fresh bool) error {
+// ErrPeer is wrapped by errors about a peer's name that are the user's.
+var ErrPeer = errors.New("no such peer")
+
+// BuildImages builds the images of the path and of the peers, all of them
+// where none is named; with fresh also those that are there, with the newest
+// packages.
+func BuildImages(ctx context.Context, w io.Writer, fresh bool, ids ...lab.PeerID) error {
+	wanted := folders()
+	if len(ids) > 0 {
+		var rows []peers.Peer
+		for _, id := range ids {
+			p, err := peers.Lookup(id)
+			if err != nil {
+				return fmt.Errorf("%w: %w", ErrPeer, err)
+			}
+			rows = append(rows, p)
+		}
+		wanted = foldersOf(rows)
+	}
 	d, err := docker.Connect(ctx)
 	if err != nil {
 		return err
 	}
 	defer d.Close()
 	d.Progress = func(line string) { fmt.Fprintln(w, line) }
-	for _, f := range folders() {
+	for _, f := range wanted {
 		img, err := d.Build(ctx, f.folder, f.suite, fresh)
 		if err != nil {
 			return err

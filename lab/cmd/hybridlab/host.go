@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"hybridlab/lab"
 	"hybridlab/lab/rig"
 )
 
@@ -80,14 +81,21 @@ func imagesCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "images", Short: "List or build the peers' images", Args: cobra.NoArgs, RunE: list}
 	var fresh bool
 	build := &cobra.Command{
-		Use:   "build",
-		Short: "Build the images that are missing",
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return labError(rig.BuildImages(cmd.Context(), cmd.OutOrStdout(), fresh))
+		Use:   "build [PEER...]",
+		Short: "Build the images that are missing: of these peers, or of all",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var ids []lab.PeerID
+			for _, a := range args {
+				ids = append(ids, lab.PeerID(a))
+			}
+			err := rig.BuildImages(cmd.Context(), cmd.OutOrStdout(), fresh, ids...)
+			if errors.Is(err, rig.ErrPeer) {
+				return err
+			}
+			return labError(err)
 		},
 	}
-	build.Flags().BoolVar(&fresh, "fresh", false, "build all of them anew, with the newest packages")
+	build.Flags().BoolVar(&fresh, "fresh", false, "build them anew, with the newest packages")
 	cmd.AddCommand(build)
 	return cmd
 }
