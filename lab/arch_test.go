@@ -20,6 +20,7 @@ var arrows = map[string][]string{
 	"lab/wire":                nil,                                        // leaf: bytes to messages
 	"lab/capture":             nil,                                        // leaf: packets to streams and files
 	"lab/yaml":                nil,                                        // leaf: files written by hand
+	"lab/stats":               nil,                                        // leaf: samples of times
 	"lab":                     {"lab/wire", "lab/capture"},                // vocabulary and pipeline
 	"lab/capture/capturetest": {"lab/capture"},                            // makes packets for tests; see testOnly
 	"netem":                   {"lab/capture", "lab/yaml"},                // the engine records packets; links are files
@@ -57,6 +58,8 @@ var soleImporters = []struct {
 	{"github.com/vishvananda/netlink", []string{"netem/tun", "peers/agent"}, "only code inside a container configures a network"},
 	{"github.com/onsi/", []string{"scenarios"}, "testing elsewhere"},
 	{"github.com/goccy/go-yaml", []string{"lab/yaml"}, "one strict decoder"},
+	{"golang.org/x/perf", []string{"lab/stats"}, "tests and intervals"},
+	{"github.com/aclements/go-moremath", []string{"lab/stats"}, "what x/perf computes with; it has the binomial"},
 	{"github.com/spf13/cobra", []string{"lab/cmd/hybridlab"}, "only the command line parses flags"},
 	{"github.com/jedib0t/go-pretty", []string{"reports"}, "tables"},
 	{"github.com/schollz/progressbar", []string{"lab/cmd/hybridlab"}, "progress"},
