@@ -35,8 +35,8 @@ var pools = []netip.Prefix{
 }
 
 const (
-	subnetBits   = 24 // of an IPv4 subnet: 250 peers
-	networkMTU   = 1500
+	subnetBits   = 24   // of an IPv4 subnet: 250 peers
+	networkMTU   = 9000 // of the interfaces; the agent lowers it for all but jumbo cells
 	networkTries = 8
 )
 

@@ -10,6 +10,28 @@ const (
 	LastSlot  uint16 = 0xfffe
 )
 
+// Cells of slots from FirstJumbo on lie on interfaces of JumboMTU at both
+// ends, the others on interfaces of EthernetMTU: bytes of IP packet. So what
+// one end sends in several segments over the one kind, it sends in one over
+// the other, and nothing else is different.
+const (
+	EthernetMTU = 1500
+	JumboMTU    = 9000
+
+	FirstJumbo uint16 = 0xf000
+)
+
+// JumboRanges are the virtual addresses of those slots.
+func JumboRanges() []netip.Prefix {
+	var out []netip.Prefix
+	for _, v6 := range []bool{false, true} {
+		for _, a := range []netip.Addr{TargetAddr(FirstJumbo, v6), ApparentAddr(FirstJumbo, v6)} {
+			out = append(out, netip.PrefixFrom(a, a.BitLen()-12))
+		}
+	}
+	return out
+}
+
 // The benchmarking ranges, never anyone's real network: 198.18.0.0/15
 // (RFC 2544) and 2001:2::/48 (RFC 5180).
 var (

@@ -103,7 +103,7 @@ func TestLoadLinksErrors(t *testing.T) {
 	const head = "links:\n  - name: x\n    up:\n" // the mistake is in line 4
 	for _, c := range []struct{ yaml, want string }{
 		{head + "      dely: 20ms", `my.yaml:4: unknown key "dely" in up (did you mean "delay"?); valid keys: ` +
-			`delay, jitter, loss, duplicate, reorder, corrupt, rate, queue, mtu, too_big, clamp_mss, fragments`},
+			`delay, jitter, loss, duplicate, reorder, corrupt, rate, queue, mtu, too_big, clamp_mss, mss, fragments`},
 		{head + "      loss: {rat: 1%}", `my.yaml:4: unknown key "rat" in loss (did you mean "rate"?); valid keys: rate, burst, nth, nth_data`},
 		{head + "      delay: 20", `my.yaml:4: delay: "20" is not a time such as 20ms or 1.5s`},
 		{head + "      delay: -1ms", `my.yaml:4: link "x": up.delay: -1ms is outside 0s to 30s`},
@@ -244,4 +244,40 @@ func ExampleLoadLinks() {
 	links, err := LoadLinks(strings.NewReader(text), "mine.yaml")
 	fmt.Println(links[0].Name, links[0].Up.MTU, links[0].Down.Delay, err)
 	// Output: my-vpn 1390 15ms <nil>
+}
+
+func TestLinkSettings(t *testing.T) {
+	for _, c := range []struct {
+		link, key, value string
+		up, down         Shape
+	}{
+		{"clean", "mtu", "1300", Shape{MTU: 1300}, Shape{MTU: 1300}},
+		{"clean", "mss", "536", Shape{MSS: 536}, Shape{MSS: 536}},
+		{"mtu1280-icmp-eaten", "mtu", "1400", Shape{MTU: 1400, TooBig: EatICMP}, Shape{MTU: 1400, TooBig: EatICMP}},
+		{"mtu1280-up", "mtu", "1400", Shape{MTU: 1400, TooBig: EatICMP}, Shape{}}, // where there is an MTU
+		{"mtu1280-down", "mss", "536", Shape{MSS: 536}, Shape{MTU: 1280, TooBig: EatICMP, MSS: 536}},
+	} {
+		l, err := LookupLink(c.link)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if l, err = l.Set(c.key, c.value); err != nil || !reflect.DeepEqual(l.Up, c.up) || !reflect.DeepEqual(l.Down, c.down) {
+			t.Errorf("%s with %s %s: %+v, %v", c.link, c.key, c.value, l, err)
+		}
+	}
+	for _, c := range [][4]string{
+		{"clean", "mtu", "x", `mtu: "x" is not a whole number`},
+		{"clean", "mtu", "67", "up.mtu: 67 is outside 68 to 65535 bytes"},
+		{"clean-v6", "mtu", "1279", "up.mtu: 1279 is outside 1280 to 65535 bytes"},
+		{"clean", "mss", "87", "up.mss: 87 is outside 88 to 65535 bytes"},
+		{"clean", "rtt", "20", `unknown setting "rtt": want mtu or mss`},
+	} {
+		l, err := LookupLink(c[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := l.Set(c[1], c[2]); err == nil || err.Error() != c[3] {
+			t.Errorf("%s with %s %s: %v, want %s", c[0], c[1], c[2], err, c[3])
+		}
+	}
 }

@@ -1,6 +1,8 @@
 package netem
 
 import (
+	"fmt"
+	"strconv"
 	"time"
 )
 
@@ -74,7 +76,38 @@ type Shape struct {
 	MTU       int           `yaml:"mtu"`       // bytes of IP packet; 0: unlimited
 	TooBig    TooBig        `yaml:"too_big"`   // what happens to what does not fit the MTU
 	ClampMSS  bool          `yaml:"clamp_mss"` // SYNs going the other way announce no more than fits the MTU
+	MSS       int           `yaml:"mss"`       // SYNs going the other way announce no more than this, bytes of TCP payload; 0: no limit
 	Fragments Fragments     `yaml:"fragments"` //
+}
+
+// Jumbo says whether the link carries packets larger than Ethernet's: its
+// cells are then given a slot of the range whose interfaces have JumboMTU.
+func (l Link) Jumbo() bool { return max(l.Up.MTU, l.Down.MTU) > EthernetMTU }
+
+// Set is the link with a number put in: "mtu", the bytes of IP packet that
+// fit, or "mss", what SYNs announce at most. It goes into the directions that
+// have such a limit, else into both. The error names the valid keys.
+func (l Link) Set(key, value string) (Link, error) {
+	n, err := strconv.Atoi(value)
+	if err != nil {
+		return l, fmt.Errorf("%s: %q is not a whole number", key, value)
+	}
+	var field func(*Shape) *int
+	switch key {
+	case "mtu":
+		field = func(s *Shape) *int { return &s.MTU }
+	case "mss":
+		field = func(s *Shape) *int { return &s.MSS }
+	default:
+		return l, fmt.Errorf("unknown setting %q: want mtu or mss", key)
+	}
+	both := *field(&l.Up) == 0 && *field(&l.Down) == 0
+	for _, s := range []*Shape{&l.Up, &l.Down} {
+		if f := field(s); both || *f > 0 {
+			*f = n
+		}
+	}
+	return l, l.Validate()
 }
 
 // DefaultQueue is the queue of a link that has a rate and names no queue.

@@ -315,7 +315,14 @@ func TestClampMSS(t *testing.T) {
 // TestClampIsPerDirection: what is clamped is what the SYN's sender will be
 // sent, so the MTU that counts is the way back's.
 func TestClampIsPerDirection(t *testing.T) {
-	b := open(t, Link{Down: Shape{MTU: 1280, ClampMSS: true}})
+	for name, s := range map[string]Shape{"the MTU's": {MTU: 1280, ClampMSS: true}, "its own": {MSS: 1240}, "the lower": {MTU: 1400, ClampMSS: true, MSS: 1240}} {
+		t.Run(name, func(t *testing.T) { clampsOneWay(t, Link{Down: s}) })
+	}
+}
+
+// clampsOneWay wants an MSS of 1240 announced to the server.
+func clampsOneWay(t *testing.T, l Link) {
+	b := open(t, l)
 	mss := func(dir capture.Direction, flags header.TCPFlags) uint16 {
 		b.Input(b.bytes(segment{dir: dir, seq: 1, flags: flags, opts: []byte{2, 4, 5, 180}}))
 		got := b.next(t)

@@ -31,7 +31,7 @@ func chain(s, back Shape) []stage {
 	add(len(s.Loss.Nth)+len(s.Loss.NthData) > 0, loseNth)
 	add(s.Loss.Rate > 0, lose)
 	add(s.Loss.Burst.on(), loseBurst)
-	add(back.ClampMSS, clampMSS)
+	add(back.ClampMSS || back.MSS > 0, clampMSS)
 	add(s.Corrupt.on(), corrupt)
 	add(s.MTU > 0, fit)
 	add(s.Duplicate > 0, duplicate)
@@ -85,7 +85,7 @@ func clampMSS(c *cell, p *packet) bool {
 		return true
 	}
 	at := mssOption(t)
-	limit := p.lane.back.MTU - header.TCPMinimumSize - ipHeader(p.l.v6)
+	limit := p.lane.back.mostMSS(p.l.v6)
 	if at == 0 || int(binary.BigEndian.Uint16(t[at:])) <= limit {
 		return true
 	}
@@ -97,6 +97,18 @@ func clampMSS(c *cell, p *packet) bool {
 	binary.BigEndian.PutUint16(t[at:], uint16(limit))
 	adjust(t[header.TCPChecksumOffset:], checksum.Combine(checksum.Checksum(hdr, 0), ^before))
 	return true
+}
+
+// mostMSS is what may be announced to those who send through the shape.
+func (s *Shape) mostMSS(v6 bool) int {
+	limit := maxMTU
+	if s.MSS > 0 {
+		limit = s.MSS
+	}
+	if s.ClampMSS {
+		limit = min(limit, s.MTU-header.TCPMinimumSize-ipHeader(v6))
+	}
+	return limit
 }
 
 // mssOption is the offset of the MSS value in a TCP header; 0: there is none.

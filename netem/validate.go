@@ -26,6 +26,7 @@ const (
 	minMTU4  = 68    // RFC 791: every router forwards that much
 	minMTU6  = 1280  // RFC 8200 section 5
 	maxMTU   = 65535 //
+	minMSS   = 88    // below it Linux goes by its own idea (tcp_min_snd_mss is 48, and 40 bytes of options)
 )
 
 // Validate says what is wrong with a link, naming the field.
@@ -163,6 +164,8 @@ func (s *Shape) validateMTU(at string, v6 bool) error {
 		return wrong(at+"fragments", "%q is neither %q nor %q", s.Fragments, PassFragments, DropFragments)
 	}
 	switch {
+	case s.MSS != 0 && (s.MSS < minMSS || s.MSS > maxMTU):
+		return wrong(at+"mss", "%d is outside %d to %d bytes", s.MSS, minMSS, maxMTU)
 	case s.MTU != 0 && (s.MTU < least || s.MTU > maxMTU):
 		return wrong(at+"mtu", "%d is outside %d to %d bytes", s.MTU, least, maxMTU)
 	case s.MTU == 0 && s.TooBig != "":

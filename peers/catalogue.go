@@ -20,8 +20,37 @@ func Table() Catalogue { return slices.Clone(table) }
 // Lookup finds a row of the table; the error names those there are.
 func Lookup(id lab.PeerID) (Peer, error) { return Catalogue(table).Lookup(id) }
 
-// Lookup finds a peer; the error names those there are.
+// Lookup finds a peer, which may have settings; the error names those there
+// are.
 func (c Catalogue) Lookup(id lab.PeerID) (Peer, error) {
+	name, set, err := lab.SplitSettings(string(id))
+	if err != nil {
+		return Peer{}, fmt.Errorf("look up peer: %w", err)
+	}
+	p, err := c.row(lab.PeerID(name))
+	if err != nil || set == nil {
+		return p, err
+	}
+	if p.set == nil {
+		return p, fmt.Errorf("look up peer %q: %s takes no settings", id, name)
+	}
+	p.ID = id
+	if p, err = p.set(p, override(p.settings, set)); err != nil {
+		return p, fmt.Errorf("look up peer %q: %w", id, err)
+	}
+	return p, nil
+}
+
+// override is the settings old with those of set in their place or after.
+func override(old, set []lab.Setting) []lab.Setting {
+	kept := slices.DeleteFunc(slices.Clone(old), func(o lab.Setting) bool {
+		return slices.ContainsFunc(set, func(s lab.Setting) bool { return s.Key == o.Key })
+	})
+	return append(kept, set...)
+}
+
+// row finds a peer without settings.
+func (c Catalogue) row(id lab.PeerID) (Peer, error) {
 	var ids []string
 	for _, p := range c {
 		if p.ID == id {
@@ -68,7 +97,7 @@ func (c Catalogue) Bring(id lab.PeerID, img Image) (Peer, error) {
 			return Peer{}, fmt.Errorf("use image %q as %s: %w", img.Ref, id, err)
 		}
 	}
-	p.ID, p.Image, p.Folder, p.Suite, p.local = id, img.Ref, "", "", nil
+	p.ID, p.Image, p.Folder, p.Suite, p.local, p.set = id, img.Ref, "", "", nil, nil
 	return p, nil
 }
 
@@ -79,7 +108,7 @@ func (c Catalogue) Recall(id lab.PeerID, client, server []wire.Group, rules lab.
 	if !known {
 		p = Peer{Rules: rules, driver: contract{}}
 	}
-	p.ID, p.Image, p.local, p.Roles = id, "recorded", nil, nil
+	p.ID, p.Image, p.local, p.set, p.Roles = id, "recorded", nil, nil, nil
 	if p.Groups = client; client != nil {
 		p.Roles = append(p.Roles, lab.ClientRole)
 	}

@@ -95,7 +95,27 @@ type Peer struct {
 
 	driver driver
 	local  stack // nil: it runs in containers only
+
+	set      setter        // nil: it takes no settings
+	settings []lab.Setting // those it has
+	pause    time.Duration // what a client of this row waits by itself during a handshake
 }
+
+// setter is a row with the settings in place. The error names those there are.
+type setter func(Peer, []lab.Setting) (Peer, error)
+
+// Base is the id without settings and the settings, those a profile stands
+// for among them.
+func (p Peer) Base() (lab.PeerID, []lab.Setting) {
+	name, _, _ := lab.SplitSettings(string(p.ID))
+	if p.About != "" {
+		name, _, _ = strings.Cut(name, "@")
+	}
+	return lab.PeerID(name), p.settings
+}
+
+// Pause is what a client of this row waits by itself during a handshake.
+func (p Peer) Pause() time.Duration { return p.pause }
 
 // driver is how a stack is told what to do, and how its answer is read.
 type driver interface {
@@ -122,6 +142,10 @@ type reporter interface {
 
 // Plays reports whether the peer can be at that end.
 func (p Peer) Plays(role lab.Role) bool { return slices.Contains(p.Roles, role) }
+
+// Ours reports whether the lab's own binary plays the peer, in this process
+// or in any container.
+func (p Peer) Ours() bool { return p.local != nil }
 
 // Exclusive reports whether a server of this peer serves one connection and
 // ends; other servers serve any number at once and print a line for each

@@ -3,11 +3,9 @@ package peers
 import (
 	"slices"
 	"strings"
-	"time"
 
 	"hybridlab/lab"
 	"hybridlab/lab/wire"
-	"hybridlab/peers/crafted"
 )
 
 // profile is the crafted stack set up to do one thing that stock stacks do
@@ -16,7 +14,7 @@ type profile struct {
 	name  string
 	about string // a clause
 	role  lab.Role
-	shape Shape
+	set   string // the settings of the crafted peer that it stands for
 	// What a correct server must answer, see lab.Breach; none: nothing is wrong.
 	alerts  []string
 	mayPass bool
@@ -53,59 +51,47 @@ var (
 
 const either lab.Role = "" // both ends have a hello to cut
 
-// mlDSA are the signature schemes ML-DSA-44, 65 and 87, draft-ietf-tls-mldsa.
-var mlDSA = []uint16{0x0904, 0x0905, 0x0906}
-
 var profiles = []profile{
 	// Shares that a server must refuse if it would use them.
-	{"truncated", "every hybrid share lacks its last byte", lab.ClientRole, Shape{Flaw: crafted.FlawTruncated}, illegal, false, threeHybrids},
-	{"padded", "every hybrid share is one byte too long", lab.ClientRole, Shape{Flaw: crafted.FlawPadded}, illegal, false, threeHybrids},
-	{"empty", "every hybrid share is empty", lab.ClientRole, Shape{Flaw: crafted.FlawEmpty}, malformed, false, threeHybrids},
-	{"non-canonical", "every ML-KEM key has a coefficient that is not below q", lab.ClientRole, Shape{Flaw: crafted.FlawNonCanonical}, illegal, false, threeHybrids},
-	{"swapped", "the halves of every hybrid share come in the other order", lab.ClientRole, Shape{Flaw: crafted.FlawSwapped}, illegal, false, threeHybrids},
-	{"zero-x25519", "the X25519 half of the hybrid share is all zero", lab.ClientRole, Shape{Flaw: crafted.FlawZeroX25519}, illegal, false, withX25519},
-	{"point-hybrid", "the NIST point of every hybrid share has SEC 1's hybrid form", lab.ClientRole, Shape{Flaw: crafted.FlawPointHybrid}, illegal, false, withNIST},
-	{"point-short", "the NIST point of every hybrid share is compressed", lab.ClientRole, Shape{Flaw: crafted.FlawPointShort}, illegal, false, withNIST},
+	{"truncated", "every hybrid share lacks its last byte", lab.ClientRole, "flaw=truncated", illegal, false, threeHybrids},
+	{"padded", "every hybrid share is one byte too long", lab.ClientRole, "flaw=padded", illegal, false, threeHybrids},
+	{"empty", "every hybrid share is empty", lab.ClientRole, "flaw=empty", malformed, false, threeHybrids},
+	{"non-canonical", "every ML-KEM key has a coefficient that is not below q", lab.ClientRole, "flaw=non-canonical", illegal, false, threeHybrids},
+	{"swapped", "the halves of every hybrid share come in the other order", lab.ClientRole, "flaw=swapped", illegal, false, threeHybrids},
+	{"zero-x25519", "the X25519 half of the hybrid share is all zero", lab.ClientRole, "flaw=zero-x25519", illegal, false, withX25519},
+	{"point-hybrid", "the NIST point of every hybrid share has SEC 1's hybrid form", lab.ClientRole, "flaw=point-hybrid", illegal, false, withNIST},
+	{"point-short", "the NIST point of every hybrid share is compressed", lab.ClientRole, "flaw=point-short", illegal, false, withNIST},
 
 	// The same of classical groups. The RFC has no alert for a wrong length.
-	{"classical-truncated", "every classical share lacks its last byte", lab.ClientRole, Shape{Flaw: crafted.FlawTruncated, Classical: true}, malformed, false, threeHybrids},
-	{"classical-empty", "every classical share is empty", lab.ClientRole, Shape{Flaw: crafted.FlawEmpty, Classical: true}, malformed, false, threeHybrids},
-	{"classical-zero-x25519", "the X25519 share is all zero", lab.ClientRole, Shape{Flaw: crafted.FlawZeroX25519, Classical: true}, illegal, false, onlyX25519},
-	{"classical-point-hybrid", "the NIST point of every classical share has SEC 1's hybrid form", lab.ClientRole, Shape{Flaw: crafted.FlawPointHybrid, Classical: true}, illegal, false, onlyNIST},
-	{"classical-point-short", "the NIST point of every classical share is compressed", lab.ClientRole, Shape{Flaw: crafted.FlawPointShort, Classical: true}, malformed, false, onlyNIST},
+	{"classical-truncated", "every classical share lacks its last byte", lab.ClientRole, "flaw=truncated,classical", malformed, false, threeHybrids},
+	{"classical-empty", "every classical share is empty", lab.ClientRole, "flaw=empty,classical", malformed, false, threeHybrids},
+	{"classical-zero-x25519", "the X25519 share is all zero", lab.ClientRole, "flaw=zero-x25519,classical", illegal, false, onlyX25519},
+	{"classical-point-hybrid", "the NIST point of every classical share has SEC 1's hybrid form", lab.ClientRole, "flaw=point-hybrid,classical", illegal, false, onlyNIST},
+	{"classical-point-short", "the NIST point of every classical share is compressed", lab.ClientRole, "flaw=point-short,classical", malformed, false, onlyNIST},
 
 	// Lists of shares that a server may refuse: RFC 8446 section 4.2.8.
-	{"duplicate", "every hybrid share comes twice", lab.ClientRole, Shape{Flaw: crafted.FlawDuplicate}, illegal, true, threeHybrids},
-	{"unlisted", "a share comes for a hybrid that supported_groups does not list", lab.ClientRole, Shape{Flaw: crafted.FlawUnlisted}, illegal, true, threeHybrids},
-	{"reversed", "the shares come in the opposite order of supported_groups", lab.ClientRole, Shape{Flaw: crafted.FlawReversed}, illegal, true, threeHybrids},
+	{"duplicate", "every hybrid share comes twice", lab.ClientRole, "flaw=duplicate", illegal, true, threeHybrids},
+	{"unlisted", "a share comes for a hybrid that supported_groups does not list", lab.ClientRole, "flaw=unlisted", illegal, true, threeHybrids},
+	{"reversed", "the shares come in the opposite order of supported_groups", lab.ClientRole, "flaw=reversed", illegal, true, threeHybrids},
 
 	// Hellos that are sound and unusual: everybody must take them.
-	{"records-2", "the hello's first 100 bytes are a TLS record of their own", either, Shape{Records: []int{100}}, nil, false, threeHybrids},
-	{"records-many", "no TLS record of the hello has more than 64 bytes", either, Shape{Records: every(64, 4096)}, nil, false, threeHybrids},
-	{"bytes-1-1-1", "the first three bytes come in a segment each", either, Shape{Segments: []int{1, 2, 3}}, nil, false, threeHybrids},
-	{"cut-header", "the first segment ends inside the record header", either, Shape{Segments: []int{3}}, nil, false, threeHybrids},
-	{"cut-header-50ms", "the first segment ends inside the record header, and the rest comes 50 ms later", either, Shape{Segments: []int{3}, Gap: 50 * time.Millisecond}, nil, false, threeHybrids},
-	{"grease", "reserved values stand first in every list of the hello, and among the shares", lab.ClientRole, Shape{GREASE: true}, nil, false, threeHybrids},
-	{"pad-1700", "the hello is padded to 1,700 bytes", lab.ClientRole, Shape{PadTo: 1700}, nil, false, threeHybrids},
-	{"pad-4000", "the hello is padded to 4,000 bytes", lab.ClientRole, Shape{PadTo: 4000}, nil, false, threeHybrids},
-	{"pad-17000", "the hello is padded to 17,000 bytes and takes two TLS records", lab.ClientRole, Shape{PadTo: 17000}, nil, false, threeHybrids},
-	{"late-name", "server_name is the last extension, behind the shares", lab.ClientRole, Shape{LateName: true}, nil, false, threeHybrids},
-	{"ml-dsa", "ML-DSA signature schemes are advertised", lab.ClientRole, Shape{SigAlgs: mlDSA}, nil, false, threeHybrids},
+	{"records-2", "the hello's first 100 bytes are a TLS record of their own", either, "record=100", nil, false, threeHybrids},
+	{"records-many", "no TLS record of the hello has more than 64 bytes", either, "records=64", nil, false, threeHybrids},
+	{"bytes-1-1-1", "the first three bytes come in a segment each", either, "cut=1:2:3", nil, false, threeHybrids},
+	{"cut-header", "the first segment ends inside the record header", either, "cut=3", nil, false, threeHybrids},
+	{"cut-header-50ms", "the first segment ends inside the record header, and the rest comes 50 ms later", either, "cut=3,gap=50ms", nil, false, threeHybrids},
+	{"grease", "reserved values stand first in every list of the hello, and among the shares", lab.ClientRole, "grease", nil, false, threeHybrids},
+	{"pad-1700", "the hello is padded to 1,700 bytes", lab.ClientRole, "pad=1700", nil, false, threeHybrids},
+	{"pad-4000", "the hello is padded to 4,000 bytes", lab.ClientRole, "pad=4000", nil, false, threeHybrids},
+	{"pad-17000", "the hello is padded to 17,000 bytes and takes two TLS records", lab.ClientRole, "pad=17000", nil, false, threeHybrids},
+	{"late-name", "server_name is the last extension, behind the shares", lab.ClientRole, "late-name", nil, false, threeHybrids},
+	{"ml-dsa", "ML-DSA signature schemes are advertised", lab.ClientRole, "ml-dsa", nil, false, threeHybrids},
 
 	// Servers. Those that die are findings, and must be told apart.
-	{"hrr", "every hello is answered with a HelloRetryRequest, for a cookie where no share is missing", lab.ServerRole, Shape{Retry: true}, nil, false, threeHybrids},
-	{"hrr-reset", "the second hello is answered with a TCP reset", lab.ServerRole, Shape{Retry: true, Death: crafted.DeathReset}, nil, false, threeHybrids},
-	{"hrr-silent", "the second hello is not answered", lab.ServerRole, Shape{Retry: true, Death: crafted.DeathSilent}, nil, false, threeHybrids},
-	{"hrr-alert", "the second hello is answered with illegal_parameter", lab.ServerRole, Shape{Retry: true, Death: crafted.DeathAlert}, nil, false, threeHybrids},
-}
-
-// every lists the multiples of n below end.
-func every(n, end int) []int {
-	var out []int
-	for at := n; at < end; at += n {
-		out = append(out, at)
-	}
-	return out
+	{"hrr", "every hello is answered with a HelloRetryRequest, for a cookie where no share is missing", lab.ServerRole, "hrr", nil, false, threeHybrids},
+	{"hrr-reset", "the second hello is answered with a TCP reset", lab.ServerRole, "hrr,death=reset", nil, false, threeHybrids},
+	{"hrr-silent", "the second hello is not answered", lab.ServerRole, "hrr,death=silent", nil, false, threeHybrids},
+	{"hrr-alert", "the second hello is answered with illegal_parameter", lab.ServerRole, "hrr,death=alert", nil, false, threeHybrids},
 }
 
 // withProfiles adds a row for every profile to the rows of stacks.
@@ -118,20 +104,37 @@ func withProfiles(rows []Peer) []Peer {
 	return rows
 }
 
-// of is the crafted peer's row, changed to the profile's. Its processes are
-// told by their argument, the peer's id.
+// of is the crafted peer's row, changed to the profile's.
 func (f profile) of(p Peer) Peer {
-	p.ID, p.About, p.Groups = p.ID+"@"+lab.PeerID(f.name), f.about, f.with.groups
+	p.ID, p.Groups, p.Rules.Default = p.ID+"@"+lab.PeerID(f.name), f.with.groups, f.with.offer
+	p, err := shaped(p, f.settings())
+	if err != nil {
+		panic(err)
+	}
+	p.About = f.about
 	if f.role != either {
 		p.Roles = []lab.Role{f.role}
 	}
-	p.Rules.Default, p.Rules.Retry = f.with.offer, f.shape.Retry
-	if f.alerts != nil {
-		p.Rules.Breach = lab.Breach{What: f.about, Alerts: f.alerts, MayPass: f.mayPass, Classical: f.shape.Classical}
-	}
-	p.driver = contract{argv: []string{Binary, "peer", string(p.ID)}}
-	p.local = craftedStack{shape: f.shape, untouched: f.with.offer}
 	return p
+}
+
+func (f profile) settings() []lab.Setting {
+	_, set, err := lab.SplitSettings(f.name + "{" + f.set + "}")
+	if err != nil {
+		panic(err) // a row of the table
+	}
+	return set
+}
+
+// spoilt finds the profile whose key shares are spoilt like the shape's: it
+// knows what a correct server answers, and which groups can be spoilt so.
+func spoilt(s Shape) (profile, bool) {
+	for _, f := range profiles {
+		if other, err := shapeOf(f.settings()); err == nil && f.alerts != nil && other.Flaw == s.Flaw && other.Classical == s.Classical {
+			return f, true
+		}
+	}
+	return profile{}, false
 }
 
 // Profiles lists the crafted peer's profiles that have the role.

@@ -82,7 +82,7 @@ var table = withProfiles([]Peer{
 			NoMatch: "handshake_failure",
 			Certs:   []string{lab.DefaultCert, "large-chain"}, // it verifies ECDSA P-256 only
 		},
-		driver: contract{argv: []string{Binary, "peer", "crafted"}}, local: craftedStack{untouched: craftedDefault},
+		driver: contract{argv: []string{Binary, "peer", "crafted"}}, local: craftedStack{untouched: craftedDefault}, set: shaped,
 	},
 	{
 		ID: "curl@trixie", Folder: "curl", Suite: "trixie", Roles: []lab.Role{lab.ClientRole},

@@ -158,6 +158,9 @@ type cell struct {
 // client then fetches a page of that many bytes.
 func (f *fabric) handshake(ctx context.Context, link netem.Link, group string, page int, timeout time.Duration) (c cell, err error) {
 	slot, port := uint16(f.slot.Add(1)), uint16(10000+f.port.Add(1)%20000)
+	if link.Jumbo() {
+		slot += netem.FirstJumbo
+	}
 	from, to, version := f.cs[1].IPv4, f.cs[2].IPv4, "-4"
 	if link.V6() {
 		from, to, version = f.cs[1].IPv6, f.cs[2].IPv6, "-6"
@@ -265,6 +268,36 @@ func TestSegmentsAreWireSized(t *testing.T) {
 		// The control: were there super-packets to be cut at all?
 		if byKernel > page/1460/2 {
 			t.Errorf("%s: the server sent %d packets for %d bytes: offloads are off here, and this test proves nothing about them", family, byKernel, page)
+		}
+	}
+}
+
+// TestJumbo: what takes two segments over Ethernet takes one where the link
+// carries jumbo packets, and nothing else is different. The agent's routes and
+// the engine's slots say so without knowing of each other.
+func TestJumbo(t *testing.T) {
+	for _, family := range []netem.Family{netem.IPv4, netem.IPv6} {
+		for mtu, one := range map[string]bool{"1500": false, "9000": true} {
+			l, err := link(t, "clean", family).Set("mtu", mtu)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c, err := shared.handshake(t.Context(), l, "SecP384r1MLKEM1024", 5, 10*time.Second)
+			if err != nil || !c.done("SecP384r1MLKEM1024") {
+				t.Fatalf("%s, MTU %s: %v, exit %d: %s", family, mtu, err, c.client.Exit, c.client.Stderr)
+			}
+			var payloads []int
+			for _, p := range c.trace.Packets {
+				if s, ok := readSegment(p.Data); ok && p.Side == 0 && p.Dir == 0 && s.payload > 0 {
+					payloads = append(payloads, s.payload)
+				}
+				if p.Drop != "" {
+					t.Errorf("%s, MTU %s: dropped: %s", family, mtu, p.Drop)
+				}
+			}
+			if hello := payloads[0]; (hello > 1700) != one {
+				t.Errorf("%s, MTU %s: the hello's first segment has %d bytes", family, mtu, hello)
+			}
 		}
 	}
 }

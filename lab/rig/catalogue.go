@@ -99,6 +99,9 @@ func (c Catalogue) Peers(k Kind, role lab.Role) []lab.PeerID {
 // fabric runs them.
 func Profiles(role lab.Role) []lab.PeerID { return peers.Profiles(role) }
 
+// SettingsHelp describes the settings that the crafted peer takes.
+func SettingsHelp() string { return peers.SettingsHelp() }
+
 // Check says whether a peer has the role in the fabric; the error names those
 // that have.
 func (c Catalogue) Check(k Kind, id lab.PeerID, role lab.Role) error {

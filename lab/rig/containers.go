@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/netip"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -29,12 +31,13 @@ type containers struct {
 	kernel    string // release of the kernel of the containers
 	path      *tun.Carrier
 	stations  map[lab.PeerID]*station
-	absent    map[lab.PeerID]string // peers that cannot be used, and why
+	guests    map[lab.PeerID]*station // in containers of others
+	absent    map[lab.PeerID]string   // peers that cannot be used, and why
 	authority *peers.Authority
 	logs      string // directory for what servers printed; empty: nowhere
 	stop      context.CancelFunc
 
-	mu  sync.Mutex
+	mu  sync.Mutex          // guards what follows, and guests
 	all []*docker.Container // everything to be stopped
 }
 
@@ -43,7 +46,7 @@ type containers struct {
 // that cannot be used is no error: it is listed with the reason, and its
 // cells are faults.
 func openContainers(ctx context.Context, c Config) (_ *Rig, err error) {
-	f := &containers{road: newRoad(c.Links, Containers), logs: c.Logs, stations: map[lab.PeerID]*station{}, absent: map[lab.PeerID]string{}}
+	f := &containers{road: newRoad(c.Links, Containers), logs: c.Logs, stations: map[lab.PeerID]*station{}, guests: map[lab.PeerID]*station{}, absent: map[lab.PeerID]string{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, f.Close())
@@ -209,7 +212,7 @@ func (f *containers) startPeer(ctx context.Context, p peers.Peer, spec docker.Sp
 	if err != nil {
 		return nil, containerError(c, err)
 	}
-	s := newStation(f, p, c, a, firstPort)
+	s := newStation(f, p, c, a)
 	if err := a.Route(ctx, path.IPv4, path.IPv6); err != nil {
 		return nil, s.gone(err)
 	}
@@ -219,18 +222,11 @@ func (f *containers) startPeer(ctx context.Context, p peers.Peer, spec docker.Sp
 	return s, s.prove(ctx)
 }
 
-// probe looks at the peers that are there. The reference stands in from the
-// container of one of them, whichever.
+// probe looks at the peers that are there.
 func (f *containers) probe(ctx context.Context, c Config, infos []lab.PeerInfo) {
 	for _, s := range f.stations {
 		if info, err := s.agent.Info(ctx); err == nil {
 			f.kernel = info.Kernel
-		}
-		if row, err := peers.Lookup(reference); err == nil && f.stations[reference] == nil {
-			ref := newStation(f, row, s.container, s.agent, referencePort)
-			f.stations[reference] = ref
-			defer delete(f.stations, reference)
-			defer ref.close(ctx)
 		}
 		break
 	}
@@ -270,20 +266,47 @@ func (f *containers) Close() error {
 
 // Run implements lab.Fabric.
 func (f *containers) Run(ctx context.Context, c lab.Cell, seed uint64) (lab.Evidence, error) {
-	for _, id := range []lab.PeerID{c.Client, c.Server} {
-		if why := f.absent[id]; why != "" {
-			return lab.Evidence{}, fmt.Errorf("peer %s cannot be used: %s", id, why)
-		}
-		if f.stations[id] == nil {
-			return lab.Evidence{}, fmt.Errorf("peer %s was not started for this run", id)
-		}
+	client, err := f.station(c.Client)
+	if err != nil {
+		return lab.Evidence{}, err
 	}
-	client, server := f.stations[c.Client], f.stations[c.Server]
+	server, err := f.station(c.Server)
+	if err != nil {
+		return lab.Evidence{}, err
+	}
 	return f.travel(ctx, f.path, c, seed, func(v6 bool) (netip.Addr, netip.Addr) {
 		return client.addr(v6), server.addr(v6)
 	}, func(link netem.Link, slot uint16) (lab.Evidence, lab.Role, error) {
 		return f.handshake(ctx, c, link, slot, client, server)
 	})
+}
+
+// station is the peer's. One that was not started for the run and that the
+// lab's own binary plays, as triage needs them by the dozen, is a guest in
+// another's container.
+func (f *containers) station(id lab.PeerID) (*station, error) {
+	if why := f.absent[id]; why != "" {
+		return nil, fmt.Errorf("peer %s cannot be used: %s", id, why)
+	}
+	if s := f.stations[id]; s != nil {
+		return s, nil
+	}
+	p, err := peers.Lookup(id)
+	if err != nil {
+		return nil, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if g := f.guests[id]; g != nil {
+		return g, nil
+	}
+	for _, host := range slices.Sorted(maps.Keys(f.stations)) {
+		if p.Ours() {
+			f.guests[id] = f.stations[host].guest(p)
+			return f.guests[id], nil
+		}
+	}
+	return nil, fmt.Errorf("peer %s was not started for this run", id)
 }
 
 // handshake runs the client against the server; an error names the role

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"hybridlab/lab"
 	"hybridlab/netem"
 )
 
@@ -41,12 +42,29 @@ func NewLinks(r io.Reader, name string) (Links, error) {
 	return ls, nil
 }
 
-// Lookup finds a link by name; the error names the valid ones.
-func (ls Links) Lookup(name string) (netem.Link, error) {
-	if l, ok := ls[name]; ok {
-		return l, nil
+// Lookup finds a link by name, which may have settings: "clean{mtu=9000}". The
+// error names the valid ones.
+func (ls Links) Lookup(text string) (netem.Link, error) {
+	name, set, err := lab.SplitSettings(text)
+	if err != nil {
+		return netem.Link{}, fmt.Errorf("look up link: %w", err)
 	}
-	return netem.Link{}, fmt.Errorf("look up link %q: want one of %s", name, join(ls.Names()))
+	l, ok := ls[name]
+	if !ok {
+		return netem.Link{}, fmt.Errorf("look up link %q: want one of %s", name, join(ls.Names()))
+	}
+	for _, s := range set {
+		if l, err = l.Set(s.Key, s.Value); err != nil {
+			return netem.Link{}, fmt.Errorf("look up link %q: %w", text, err)
+		}
+	}
+	return l, nil
+}
+
+// get is the link of a name that was looked up before.
+func (ls Links) get(text string) netem.Link {
+	l, _ := ls.Lookup(text)
+	return l
 }
 
 // Names lists the links, sorted.
@@ -61,7 +79,7 @@ func (ls Links) Names() []string {
 
 // Clean names the unimpaired link of the same family.
 func (ls Links) Clean(link string) string {
-	if ls[link].V6() {
+	if ls.get(link).V6() {
 		return cleanV6
 	}
 	return cleanV4

@@ -81,12 +81,12 @@ func (s *station) partner(ctx context.Context) (at netip.AddrPort, done func(), 
 	if err != nil {
 		return at, nil, err
 	}
-	ref := newStation(f, row, s.container, s.agent, referencePort)
+	ref := s.guest(row)
 	i, err := ref.serve(ctx, lab.Cell{Accept: anyGroup}, link)
 	if err != nil {
 		return at, nil, err
 	}
-	slot, err := f.slots.take()
+	slot, err := f.slots.take(false)
 	if err == nil {
 		err = f.path.Open(netem.Path{Slot: slot, Name: "proof of " + string(s.peer.ID), Link: link, Client: s.addr(false), Server: s.addr(false)})
 	}

@@ -83,7 +83,7 @@ func (k Kind) working() int {
 // Waiting is how long a cell on the link waits in vain, at worst likely: two
 // attempts where the link never delivers a large packet.
 func (ls Links) Waiting(name string) time.Duration {
-	l := ls[name]
+	l := ls.get(name)
 	for _, s := range []struct{ eats bool }{{l.Up.TooBig == "eat"}, {l.Down.TooBig == "eat"}, {l.Up.Fragments == "drop"}, {l.Down.Fragments == "drop"}} {
 		if s.eats {
 			return 2 * patience(l)

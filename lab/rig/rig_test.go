@@ -10,32 +10,42 @@ import (
 
 func TestSlotsAreNotReused(t *testing.T) {
 	s := newSlots()
-	seen := map[uint16]bool{}
-	for range int(netem.LastSlot) - int(netem.FirstSlot) + 1 {
-		slot, err := s.take()
-		if err != nil || seen[slot] || slot < netem.FirstSlot || slot > netem.LastSlot {
-			t.Fatalf("slot %d after %d: seen before %t, %v", slot, len(seen), seen[slot], err)
+	for _, jumbo := range []bool{false, true} {
+		seen := map[uint16]bool{}
+		first, last := ends(jumbo)
+		for range int(last) - int(first) + 1 {
+			slot, err := s.take(jumbo)
+			if err != nil || seen[slot] || slot < first || slot > last {
+				t.Fatalf("slot %d after %d: seen before %t, %v", slot, len(seen), seen[slot], err)
+			}
+			seen[slot] = true
+			s.give(slot)
 		}
-		seen[slot] = true
-		s.give(slot)
+		if slot, err := s.take(jumbo); err != nil || slot != first {
+			t.Errorf("after all of them slot %d, %v; want the first again", slot, err)
+		}
 	}
-	if slot, err := s.take(); err != nil || slot != netem.FirstSlot {
-		t.Errorf("after all of them slot %d, %v; want the first again", slot, err)
+}
+
+func ends(jumbo bool) (first, last uint16) {
+	if jumbo {
+		return netem.FirstJumbo, netem.LastSlot
 	}
+	return netem.FirstSlot, netem.FirstJumbo - 1
 }
 
 func TestSlotsInUse(t *testing.T) {
 	s := newSlots()
-	for range int(netem.LastSlot) - int(netem.FirstSlot) + 1 {
-		if _, err := s.take(); err != nil {
+	for first, last := ends(false); first <= last; first++ {
+		if _, err := s.take(false); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := s.take(); err == nil {
+	if _, err := s.take(false); err == nil {
 		t.Error("a slot was given out twice")
 	}
 	s.give(77)
-	if slot, err := s.take(); err != nil || slot != 77 {
+	if slot, err := s.take(false); err != nil || slot != 77 {
 		t.Errorf("slot %d, %v; want the one that was given back", slot, err)
 	}
 }

@@ -33,7 +33,7 @@ func (r road) travel(ctx context.Context, carrier netem.Carrier, c lab.Cell, see
 	if err != nil {
 		return lab.Evidence{}, err
 	}
-	slot, err := r.slots.take()
+	slot, err := r.slots.take(link.Jumbo())
 	if err != nil {
 		return lab.Evidence{}, err
 	}

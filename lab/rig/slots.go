@@ -1,7 +1,7 @@
 package rig
 
 import (
-	"errors"
+	"fmt"
 	"sync"
 
 	"hybridlab/netem"
@@ -11,27 +11,40 @@ import (
 // only after every other one, so nothing a kernel remembers about it (path
 // MTU, TCP metrics, TIME-WAIT) reaches another cell of the run.
 type slots struct {
-	mu   sync.Mutex
-	next uint16
-	used map[uint16]bool
+	mu          sync.Mutex
+	plain, wide turn // cells of Ethernet's MTU, and jumbo cells
+	used        map[uint16]bool
 }
 
-func newSlots() *slots { return &slots{next: netem.FirstSlot, used: map[uint16]bool{}} }
+// turn goes round a range of slots.
+type turn struct{ first, last, next uint16 }
 
-func (s *slots) take() (uint16, error) {
+func newSlots() *slots {
+	return &slots{
+		plain: turn{netem.FirstSlot, netem.FirstJumbo - 1, netem.FirstSlot},
+		wide:  turn{netem.FirstJumbo, netem.LastSlot, netem.FirstJumbo},
+		used:  map[uint16]bool{},
+	}
+}
+
+func (s *slots) take(jumbo bool) (uint16, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for range int(netem.LastSlot) - int(netem.FirstSlot) + 1 {
-		slot := s.next
-		if s.next++; s.next > netem.LastSlot {
-			s.next = netem.FirstSlot
+	t := &s.plain
+	if jumbo {
+		t = &s.wide
+	}
+	for range int(t.last) - int(t.first) + 1 {
+		slot := t.next
+		if t.next++; t.next > t.last {
+			t.next = t.first
 		}
 		if !s.used[slot] {
 			s.used[slot] = true
 			return slot, nil
 		}
 	}
-	return 0, errors.New("take an address for the cell: all 65,534 are in use")
+	return 0, fmt.Errorf("take an address for the cell: all of %d to %d are in use", t.first, t.last)
 }
 
 func (s *slots) give(slot uint16) {

@@ -24,16 +24,29 @@ type station struct {
 
 	mu      sync.Mutex
 	servers map[string]*instance // those that stay up, by group list and family
-	ports   uint16
+	ports   *ports
 }
 
-// Ports of servers in a container: below Linux's ephemeral range, so that no
-// client's port is in the way.
+// ports are those of the servers in one container, whoever's station they are.
+type ports struct {
+	mu   sync.Mutex
+	last uint16
+}
+
+// Below Linux's ephemeral range, so that no client's port is in the way.
 const (
-	firstPort     = 2000
-	lastPort      = 32000
-	referencePort = 28000 // of a second station in the container, for a while
+	firstPort = 2000
+	lastPort  = 32000
 )
+
+func (p *ports) next() uint16 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.last++; p.last < firstPort || p.last > lastPort {
+		p.last = firstPort
+	}
+	return p.last
+}
 
 // instance is one running server process.
 type instance struct {
@@ -46,8 +59,16 @@ type instance struct {
 	one      bool // serves one cell and ends
 }
 
-func newStation(f *containers, p peers.Peer, c *docker.Container, a *agent.Client, ports uint16) *station {
-	return &station{peer: p, container: c, agent: a, fabric: f, servers: map[string]*instance{}, ports: ports}
+func newStation(f *containers, p peers.Peer, c *docker.Container, a *agent.Client) *station {
+	return &station{peer: p, container: c, agent: a, fabric: f, servers: map[string]*instance{}, ports: &ports{}}
+}
+
+// guest is a station of another peer in the same container. The peer must be
+// one that the lab's own binary plays.
+func (s *station) guest(p peers.Peer) *station {
+	g := newStation(s.fabric, p, s.container, s.agent)
+	g.ports = s.ports
+	return g
 }
 
 // close ends the servers of a station whose container goes on.
@@ -90,7 +111,7 @@ func (s *station) serve(ctx context.Context, c lab.Cell, link netem.Link) (*inst
 	s.mu.Lock()
 	i := s.servers[key]
 	if i == nil {
-		i = s.locked(link.V6())
+		i = s.instance(link.V6())
 		s.servers[key] = i
 	}
 	s.mu.Unlock()
@@ -98,18 +119,10 @@ func (s *station) serve(ctx context.Context, c lab.Cell, link netem.Link) (*inst
 	return i, i.err
 }
 
+// instance makes one with a port of its own.
 func (s *station) instance(v6 bool) *instance {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.locked(v6)
-}
-
-// locked makes an instance with a port of its own; s.mu is held.
-func (s *station) locked(v6 bool) *instance {
-	if s.ports++; s.ports > lastPort {
-		s.ports = firstPort
-	}
-	return &instance{addr: netip.AddrPortFrom(s.addr(v6), s.ports), identity: fmt.Sprintf("%s-%d", s.container.Name, s.ports)}
+	port := s.ports.next()
+	return &instance{addr: netip.AddrPortFrom(s.addr(v6), port), identity: fmt.Sprintf("%s-%d", s.container.Name, port)}
 }
 
 func (s *station) launch(ctx context.Context, c lab.Cell, link netem.Link, i *instance) error {

@@ -9,8 +9,8 @@
 //	...
 //	trace, err := n.Close(7)
 //
-// Both stacks have one interface with an MTU of 1,500 bytes and do neither
-// checksum nor segmentation offload, so the engine sees packets as a wire
+// Both stacks have one interface with an MTU of 1,500 bytes, 9,000 for the
+// slots of jumbo cells, and do neither checksum nor segmentation offload, so the engine sees packets as a wire
 // would, and damage done to them on the path is noticed. Packets go from
 // stack to engine to stack by function calls: there is no queue in between
 // that could overflow.
@@ -35,9 +35,6 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 )
 
-// MTU of the interfaces of both stacks, in bytes: Ethernet's.
-const MTU = 1500
-
 // Addresses of the two ends: documentation ranges, which never collide with
 // the engine's virtual addresses nor with anything real.
 var (
@@ -60,7 +57,7 @@ type Net struct {
 var _ netem.Carrier = (*Net)(nil)
 
 // New starts the two stacks and the engine. They run until Shutdown.
-func New() (*Net, error) { return newNet(&nic{mtu: MTU}) }
+func New() (*Net, error) { return newNet(&nic{mtu: netem.JumboMTU}) }
 
 // newNet starts a Net whose client has another interface than usual.
 func newNet(client *nic) (*Net, error) {
@@ -68,7 +65,7 @@ func newNet(client *nic) (*Net, error) {
 	n.engine = netem.NewEngine(n.deliver)
 	var err error
 	if n.client, err = newHost(client, n.engine, clientAddr4, clientAddr6); err == nil {
-		n.server, err = newHost(&nic{mtu: MTU}, n.engine, serverAddr4, serverAddr6)
+		n.server, err = newHost(&nic{mtu: netem.JumboMTU}, n.engine, serverAddr4, serverAddr6)
 	}
 	if err != nil {
 		n.Shutdown()
@@ -210,11 +207,21 @@ func newHost(n *nic, engine *netem.Engine, addrs ...netip.Addr) (*host, error) {
 			return h, fmt.Errorf("add address %s: %v", a, err)
 		}
 	}
-	h.stack.SetRouteTable([]tcpip.Route{
-		{Destination: header.IPv4EmptySubnet, NIC: nicID},
-		{Destination: header.IPv6EmptySubnet, NIC: nicID},
-	})
+	h.stack.SetRouteTable(routes())
 	return h, nil
+}
+
+// routes lead everything to the one interface. Its MTU is that of jumbo
+// cells; on the way to all others it is less.
+func routes() []tcpip.Route {
+	var out []tcpip.Route
+	for _, p := range netem.JumboRanges() {
+		subnet := tcpip.AddressWithPrefix{Address: address(p.Addr()), PrefixLen: p.Bits()}.Subnet()
+		out = append(out, tcpip.Route{Destination: subnet, NIC: nicID})
+	}
+	return append(out,
+		tcpip.Route{Destination: header.IPv4EmptySubnet, NIC: nicID, MTU: netem.EthernetMTU},
+		tcpip.Route{Destination: header.IPv6EmptySubnet, NIC: nicID, MTU: netem.EthernetMTU})
 }
 
 func address(a netip.Addr) tcpip.Address { return tcpip.AddrFromSlice(a.AsSlice()) }

@@ -2,6 +2,7 @@ package netstack
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -152,7 +153,7 @@ func TestSegmentsFitMSS(t *testing.T) {
 	if err != nil || overMSS(t, trace) != 0 {
 		t.Errorf("%v, %d segments above the MSS", err, overMSS(t, trace))
 	}
-	n, err := newNet(&nic{mtu: MTU, gso: 1 << 15})
+	n, err := newNet(&nic{mtu: netem.JumboMTU, gso: 1 << 15})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,6 +162,38 @@ func TestSegmentsFitMSS(t *testing.T) {
 	trace, _ = offloading.run(within(t, 300*time.Millisecond), 1, "offload", link(t, "clean"))
 	if overMSS(t, trace) == 0 {
 		t.Error("the control: an offloading interface was not noticed")
+	}
+}
+
+// TestJumbo: what takes two segments over Ethernet takes one over a link that
+// carries jumbo packets, and a link with an MSS decides how many it takes.
+func TestJumbo(t *testing.T) {
+	l := start(t)
+	l.client.NextProtos = []string{strings.Repeat("a", 250), strings.Repeat("b", 250), "http/1.1"}
+	for i, c := range []struct {
+		name, key, value string
+		slot             uint16
+		segments         int
+	}{
+		{"clean", "mtu", "1500", 1, 2}, {"clean", "mtu", "9000", netem.FirstJumbo, 1}, {"clean", "mss", "300", 2, 8},
+		{"clean-v6", "mtu", "1500", 3, 2}, {"clean-v6", "mtu", "9000", netem.FirstJumbo + 1, 1}, {"clean-v6", "mss", "300", 4, 8},
+	} {
+		k, err := link(t, c.name).Set(c.key, c.value)
+		if err != nil || k.Jumbo() != (c.segments == 1) {
+			t.Fatalf("%s with %s %s: %v, jumbo: %t", c.name, c.key, c.value, err, k.Jumbo())
+		}
+		trace, err := l.run(within(t, 10*time.Second), c.slot, fmt.Sprint("jumbo ", i), k)
+		if err != nil {
+			t.Fatal(err)
+		}
+		flows, err := capture.Flows(trace.Packets, capture.ClientSide)
+		if err != nil || len(flows) != 1 {
+			t.Fatalf("%d flows, %v", len(flows), err)
+		}
+		hello := flows[0].Streams[capture.ToServer]
+		if got := len(hello.Carried(0, 5+uint64(binary.BigEndian.Uint16(hello.Data[3:])))); got != c.segments {
+			t.Errorf("%s with %s %s: the hello took %d segments, want %d", c.name, c.key, c.value, got, c.segments)
+		}
 	}
 }
 

@@ -118,7 +118,7 @@ type discard struct{}
 func (discard) Emit(int, log.Level, time.Time, string, ...any) {}
 
 // frames are buffers for packets on their way into the engine, which copies.
-var frames = sync.Pool{New: func() any { b := make([]byte, 0, MTU); return &b }}
+var frames = sync.Pool{New: func() any { b := make([]byte, 0, 1500); return &b }}
 
 // WritePackets implements stack.LinkWriter.
 func (n *nic) WritePackets(pkts stack.PacketBufferList) (int, tcpip.Error) {

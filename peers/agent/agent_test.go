@@ -456,7 +456,7 @@ func TestIsDefault(t *testing.T) {
 		{"IPv6 default", netlink.Route{Dst: ipNet(netip.MustParsePrefix("::/0")), Gw: net.ParseIP("fd00::1")}, true},
 		{"default without a destination", netlink.Route{Gw: gw}, true},
 		{"the container's own network", netlink.Route{Dst: ipNet(netip.MustParsePrefix("172.18.0.0/24"))}, false},
-		{"a cell range", netlink.Route{Dst: ipNet(ranges[0]), Gw: gw}, false},
+		{"a cell range", netlink.Route{Dst: ipNet(ranges[0].dst), Gw: gw}, false},
 		{"unreachable default, as kernels have for IPv6", netlink.Route{Dst: ipNet(netip.MustParsePrefix("::/0"))}, false},
 	} {
 		if got := isDefault(tc.route); got != tc.want {

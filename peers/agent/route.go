@@ -10,9 +10,20 @@ import (
 
 // The cells' virtual addresses live in the ranges set aside for benchmarks:
 // RFC 2544 section C.2.2 and RFC 5180 section 8.
-var ranges = []netip.Prefix{
-	netip.MustParsePrefix("198.18.0.0/15"),
-	netip.MustParsePrefix("2001:2::/48"),
+//
+// The network's interfaces have the MTU of jumbo cells, whose addresses are
+// the last sixteenth; towards all others it is Ethernet's, and TCP goes by
+// that as if the interface had it.
+var ranges = []struct {
+	dst netip.Prefix
+	mtu int // 0: the interface's
+}{
+	{netip.MustParsePrefix("198.18.0.0/15"), 1500},
+	{netip.MustParsePrefix("198.18.240.0/20"), 0},
+	{netip.MustParsePrefix("198.19.240.0/20"), 0},
+	{netip.MustParsePrefix("2001:2::/48"), 1500},
+	{netip.MustParsePrefix("2001:2:0:18::f000/116"), 0},
+	{netip.MustParsePrefix("2001:2:0:19::f000/116"), 0},
 }
 
 // route removes every default route, so that a peer reaches its own network
@@ -23,13 +34,13 @@ func route(via []netip.Addr) error {
 		return err
 	}
 	for _, gw := range via {
-		for _, dst := range ranges {
-			if dst.Addr().Is4() != gw.Is4() {
+		for _, to := range ranges {
+			if to.dst.Addr().Is4() != gw.Is4() {
 				continue
 			}
-			r := &netlink.Route{Dst: ipNet(dst), Gw: gw.AsSlice()}
+			r := &netlink.Route{Dst: ipNet(to.dst), Gw: gw.AsSlice(), MTU: to.mtu}
 			if err := netlink.RouteReplace(r); err != nil {
-				return fmt.Errorf("route %v via %v: %w (the container needs NET_ADMIN)", dst, gw, err)
+				return fmt.Errorf("route %v via %v: %w (the container needs NET_ADMIN)", to.dst, gw, err)
 			}
 		}
 	}

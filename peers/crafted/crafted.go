@@ -68,6 +68,9 @@ type Shape struct {
 	// SigAlgs are signature schemes advertised after those that are really
 	// understood, e.g. 0x0904 to 0x0906 for ML-DSA.
 	SigAlgs []uint16 `json:"sig_algs,omitempty"`
+	// CertSigAlgs are signature schemes advertised in signature_algorithms_cert,
+	// after those that are really understood; nil: that extension is not sent.
+	CertSigAlgs []uint16 `json:"cert_sig_algs,omitempty"`
 	// Records cuts the hello message (ClientHello or ServerHello): a new TLS
 	// record begins at each of these byte offsets of the message.
 	Records []int `json:"records,omitempty"`

@@ -32,6 +32,9 @@ const (
 var flaws = []Flaw{FlawTruncated, FlawPadded, FlawEmpty, FlawNonCanonical, FlawSwapped, FlawZeroX25519, FlawPointHybrid, FlawPointShort,
 	FlawDuplicate, FlawUnlisted, FlawReversed}
 
+// Flaws lists them.
+func Flaws() []Flaw { return slices.Clone(flaws) }
+
 // spoil returns the shares of a hello that lists the groups, with the flaw.
 func (f Flaw) spoil(shares []keyShare, listed []wire.Group, classical bool) ([]keyShare, error) {
 	if f != "" && !slices.Contains(flaws, f) {
@@ -118,6 +121,9 @@ const (
 
 var errOnPurpose = errors.New("ended after the second ClientHello, as it was set up to")
 
+// Deaths lists them.
+func Deaths() []Death { return []Death{DeathReset, DeathSilent, DeathAlert} }
+
 // die ends the connection as the shape says; it returns nil where it does not.
 func (c *Conn) die() error {
 	switch death := c.cfg.Shape.Death; death {
@@ -135,7 +141,7 @@ func (c *Conn) die() error {
 		}
 		return alertf(alertIllegalParameter, "%v", errOnPurpose)
 	default:
-		return fmt.Errorf("end a connection by %q: want %s, %s or %s", death, DeathReset, DeathSilent, DeathAlert)
+		return fmt.Errorf("end a connection by %q: want one of %q", death, Deaths())
 	}
 }
 

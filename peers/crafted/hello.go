@@ -28,6 +28,7 @@ const (
 	extSignatureAlgs     = 13
 	extPadding           = 21
 	extSupportedVersions = 43
+	extSignatureAlgsCert = 50
 	extCookie            = 44
 	extKeyShare          = 51
 )
@@ -60,6 +61,7 @@ type clientHello struct {
 	shares     []keyShare
 	versions   []uint16
 	sigAlgs    []uint16
+	certAlgs   []uint16 // nil: no signature_algorithms_cert
 	serverName string
 	cookie     []byte
 	again      bool // asked for one share by a HelloRetryRequest: it brings that one, and no GREASE beside it
@@ -91,6 +93,9 @@ func (h *clientHello) marshal(shape Shape) ([]byte, error) {
 		return nil, err
 	}
 	dressed.sigAlgs = slices.Concat(h.sigAlgs, shape.SigAlgs)
+	if shape.CertSigAlgs != nil {
+		dressed.certAlgs = slices.Concat(h.sigAlgs, shape.CertSigAlgs)
+	}
 	if shape.GREASE {
 		dressed.suites = slices.Insert(slices.Clone(h.suites), 0, grease)
 		dressed.versions = slices.Insert(slices.Clone(h.versions), 0, grease)
@@ -131,6 +136,9 @@ func (h *clientHello) extensions(greased bool) []extension {
 				s.add(b)
 			}
 		})},
+	}
+	if h.certAlgs != nil {
+		exts = append(exts, extension{extSignatureAlgsCert, vector16(list(h.certAlgs))})
 	}
 	if h.cookie != nil {
 		exts = append(exts, extension{extCookie, vector16(raw(h.cookie))})

@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"hybridlab/lab"
 	"hybridlab/lab/rig"
 	"hybridlab/scenarios"
 )
@@ -14,16 +15,23 @@ func register(cmd *cobra.Command, a *scenarios.Axes) {
 	f := cmd.Flags()
 	f.StringVar(&a.Fabric, "fabric", "auto", "embedded, containers, or auto: containers where a Docker daemon answers")
 	registerOwn(cmd, &a.Own)
-	f.StringSliceVar(&a.Clients, "clients", nil, "client peers, * for all (default: the level's, as for every list)")
-	f.StringSliceVar(&a.Servers, "servers", nil, "server peers")
-	f.StringSliceVar(&a.Groups, "groups", nil, "key exchange groups to pair")
-	f.StringSliceVar(&a.Links, "links", nil, "links")
-	f.StringSliceVar(&a.Certs, "certs", nil, "kinds of server certificate: "+strings.Join(rig.CertKinds(), ", ")+" (default: ecdsa-p256)")
+	f.Var((*names)(&a.Clients), "clients", "client peers, * for all (default: the level's, as for every list); crafted takes\nsettings: 'crafted{pad=1449,cut=100}' (see hybridlab peers --help)")
+	f.Var((*names)(&a.Servers), "servers", "server peers")
+	f.Var((*names)(&a.Groups), "groups", "key exchange groups to pair")
+	f.Var((*names)(&a.Links), "links", "links; any takes settings: 'clean{mtu=1300}', 'mtu1280{mss=536}'")
+	f.Var((*names)(&a.Certs), "certs", "kinds of server certificate: "+strings.Join(rig.CertKinds(), ", ")+" (default: ecdsa-p256)")
 	f.StringVar(&a.LinkFile, "link-file", "", "YAML file with links of your own")
 	f.StringArrayVar(&a.Cells, "cell", nil, "run exactly this cell id (repeatable); the other axes are ignored")
 	f.StringVar(&a.Level, "level", "quick", scenarios.LevelsHelp())
 	f.StringVar(&a.Shard, "shard", "", "run only part i of n, as i/n")
 }
+
+// names is a list by commas, except those inside braces.
+type names []string
+
+func (n *names) Set(list string) error { *n = append(*n, lab.SplitNames(list)...); return nil }
+func (n *names) String() string        { return strings.Join(*n, ",") }
+func (n *names) Type() string          { return "names" }
 
 // registerOwn adds the flag that brings images.
 func registerOwn(cmd *cobra.Command, own *[]string) {

@@ -21,7 +21,9 @@ func peersCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "peers",
 		Short: "Show the peers: versions, groups declared and as probed on the wire",
-		Args:  cobra.NoArgs,
+		Long: "Show the peers: versions, groups declared and as probed on the wire.\n\n" +
+			"The crafted peer and its profiles take settings in braces, such as 'crafted{pad=1449,cut=100}':\n\n" + rig.SettingsHelp(),
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			kind, why, err := rig.ChooseFabric(cmd.Context(), fabric)
 			if err != nil {

@@ -143,7 +143,7 @@ func again(args []string) string {
 			skip = a == "--out"
 			continue
 		}
-		if strings.ContainsAny(a, " *?~>|&;()<$`\"'\\") {
+		if strings.ContainsAny(a, " *?~>{}|&;()<$`\"'\\") {
 			a = "'" + strings.ReplaceAll(a, "'", `'\''`) + "'"
 		}
 		out = append(out, a)
