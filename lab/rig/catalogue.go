@@ -117,6 +117,15 @@ func (c Catalogue) Check(k Kind, id lab.PeerID, role lab.Role) error {
 	return nil
 }
 
+// CheckPeer is Check for a peer in whichever role it has.
+func (c Catalogue) CheckPeer(k Kind, id lab.PeerID) error {
+	err := c.Check(k, id, lab.ClientRole)
+	if err != nil && c.Check(k, id, lab.ServerRole) == nil {
+		return nil
+	}
+	return err
+}
+
 // runs reports whether the fabric can run the peer at all.
 func (k Kind) runs(p peers.Peer) bool {
 	_, err := peers.InProcess(p.ID)

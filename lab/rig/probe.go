@@ -16,7 +16,8 @@ const reference lab.PeerID = "crafted"
 
 // probe finds out on the wire what each peer can do: one real handshake with
 // itself for every group, alone, over the clean link. A client can do a group
-// when its ClientHello offers it; a server when its ServerHello selects it.
+// when its ClientHello has a share of it; a server when its ServerHello selects
+// it for TLS 1.3. What older versions can do besides is nobody's question here.
 // The groups are those the row declares, and with ProbeAll every final one of
 // the registry, so that a peer that can do more than its row says is seen too.
 // Unavailable peers are passed over.
@@ -106,10 +107,10 @@ func probeGroup(ctx context.Context, f lab.Fabric, p peers.Peer, ref, asker lab.
 		e, err := f.Run(ctx, c, 0)
 		o := lab.Observe(c, 1, e, err)
 		if client == p.ID && len(o.Wire.ClientHellos) > 0 {
-			offers = offers || slices.Contains(o.Wire.ClientHellos[0].Groups, g)
+			offers = offers || slices.Contains(o.Wire.ClientHellos[0].Shares, g)
 		}
 		if server == p.ID && o.Wire.ServerHello != nil {
-			selects = selects || o.Wire.ServerHello.Group == g
+			selects = selects || o.Wire.ServerHello.Group == g && o.Wire.ServerHello.Version == tls13
 		}
 		return o
 	}
@@ -126,6 +127,8 @@ func probeGroup(ctx context.Context, f lab.Fabric, p peers.Peer, ref, asker lab.
 	}
 	return offers, selects
 }
+
+const tls13 = 0x0304
 
 // anyGroup is something the reference can be.
 var anyGroup = lab.MustOffer("x25519")

@@ -180,13 +180,17 @@ func join[T ~string](names []T) string {
 	return strings.Join(out, ", ")
 }
 
-// Probe starts the fabric with every peer it can run, only to look at them.
-func Probe(ctx context.Context, kind Kind, known Catalogue, w io.Writer) ([]lab.PeerInfo, error) {
+// Probe starts the fabric with these peers, only to look at them; with every
+// peer it can run where none is named.
+func Probe(ctx context.Context, kind Kind, known Catalogue, ids []lab.PeerID, w io.Writer) ([]lab.PeerInfo, error) {
 	links, err := NewLinks(nil, "")
 	if err != nil {
 		return nil, err
 	}
-	ids := slices.Compact(slices.Sorted(slices.Values(slices.Concat(known.Peers(kind, lab.ClientRole), known.Peers(kind, lab.ServerRole)))))
+	if len(ids) == 0 {
+		ids = slices.Concat(known.Peers(kind, lab.ClientRole), known.Peers(kind, lab.ServerRole))
+	}
+	ids = slices.Compact(slices.Sorted(slices.Values(ids)))
 	r, err := Open(ctx, Config{Kind: kind, Run: NewRunID(), Links: links, Known: known, Peers: ids, ProbeAll: true, Progress: w})
 	if err != nil {
 		return nil, err

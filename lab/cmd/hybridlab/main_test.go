@@ -48,6 +48,7 @@ func TestBadInput(t *testing.T) {
 		{"judge", 2, "arg"},
 		{"judge " + dir, 2, "hybridlab run"},
 		{"doctor --need beer", 2, "docker"},
+		{"peers --fabric embedded nginx@trixie", 2, "go@1.26"},
 		{"images build nginx@sid", 2, "nginx@trixie"},
 	} {
 		exit, _, stderr := do(t, strings.Fields(tt.line)...)

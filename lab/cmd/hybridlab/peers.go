@@ -19,12 +19,11 @@ func peersCommand() *cobra.Command {
 	var own []string
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "peers",
+		Use:   "peers [PEER...]",
 		Short: "Show the peers: versions, groups declared and as probed on the wire",
 		Long: "Show the peers: versions, groups declared and as probed on the wire.\n\n" +
 			"The crafted peer and its profiles take settings in braces, such as 'crafted{pad=1449,cut=100}':\n\n" + rig.SettingsHelp(),
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			kind, why, err := rig.ChooseFabric(cmd.Context(), fabric)
 			if err != nil {
 				return err
@@ -33,7 +32,14 @@ func peersCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			infos, err := rig.Probe(cmd.Context(), kind, known, cmd.ErrOrStderr())
+			ids := make([]lab.PeerID, len(args))
+			for i, a := range args {
+				ids[i] = lab.PeerID(a)
+				if err := known.CheckPeer(kind, ids[i]); err != nil {
+					return err
+				}
+			}
+			infos, err := rig.Probe(cmd.Context(), kind, known, ids, cmd.ErrOrStderr())
 			if err != nil {
 				return labError(err)
 			}
