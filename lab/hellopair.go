@@ -30,7 +30,7 @@ type HelloLine struct {
 }
 
 const (
-	mostHelloLines = 64  // of one hello
+	mostHelloLines = 64   // of one hello
 	mostHelloText  = 1000 // bytes of one line
 )
 
