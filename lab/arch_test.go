@@ -23,7 +23,8 @@ var arrows = map[string][]string{
 	"lab/stats":               nil,                                        // leaf: samples of times
 	"lab":                     {"lab/wire", "lab/capture"},                // vocabulary and pipeline
 	"lab/capture/capturetest": {"lab/capture"},                            // makes packets for tests; see testOnly
-	"netem":                   {"lab/capture", "lab/yaml"},                // the engine records packets; links are files
+	"netem/box":               {"lab/capture", "lab/yaml"},                // directions and flags; boxes are files. Never lab/wire: the judge shares no code with the judged
+	"netem":                   {"lab/capture", "lab/yaml", "netem/box"},   // the engine records packets; links are files; boxes are stages
 	"netem/netstack":          {"netem", "lab/capture"},                   // feeds the engine
 	"netem/tun":               {"netem", "docker/control", "lab/capture"}, // feeds the engine, driven from outside
 	"peers":                   {"lab", "lab/wire", "peers/agent", "peers/crafted"},

@@ -1,10 +1,12 @@
 package netem
 
 import (
+	"slices"
 	"sync"
 	"time"
 
 	"hybridlab/lab/capture"
+	"hybridlab/netem/box"
 
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 )
@@ -14,8 +16,9 @@ type cell struct {
 	engine *Engine
 	path   Path
 	key    key
-	opened time.Duration // on the engine's clock
-	lanes  [2]lane       // by direction
+	opened time.Duration  // on the engine's clock
+	lanes  [2]lane        // by direction
+	boxes  []*box.Machine // client to server; guarded by mu
 
 	mu       sync.Mutex // guards everything below
 	closed   bool
@@ -43,6 +46,7 @@ type lane struct {
 	back   Shape // the other direction's
 	nat    nat
 	stages []stage
+	boxes  []int // index among the stages of each box of the path
 	shaper shaper
 	count  int // packets received
 }
@@ -54,14 +58,16 @@ type packet struct {
 	lane  *lane
 	flow  *flow
 	id    identity
-	nth   int    // of its lane, from 1
-	rec   int    // index of its record in the trace; -1: the record was not kept
-	stage int    // next stage to pass
-	piece int    // number of the fragment the path cut it into, from 0
-	owned bool   // data is ours to change
-	twin  bool   // the second copy of a duplicated packet
-	note  string // what was done to it
-	at    time.Duration
+	nth   int           // of its lane, from 1
+	rec   int           // index of its record in the trace; -1: the record was not kept
+	stage int           // next stage to pass
+	piece int           // number of the fragment the path cut it into, from 0
+	owned bool          // data is ours to change
+	twin  bool          // the second copy of a duplicated packet
+	made  bool          // by a box: it never arrived
+	deed  int           // of a packet made by a box, the index of its BoxDeed
+	note  string        // what was done to it
+	at    time.Duration // when it came to where it is
 }
 
 // maxCapture bounds what one cell records of received packets, in bytes. A
@@ -78,11 +84,36 @@ func newCell(e *Engine, p Path) *cell {
 	down := newNAT(p.Server, apparent, target, p.Client)
 	c.lanes[capture.ToServer] = newLane(capture.ToServer, capture.ClientSide, p.Link.Up, p.Link.Down, up)
 	c.lanes[capture.ToClient] = newLane(capture.ToClient, capture.ServerSide, p.Link.Down, p.Link.Up, down)
+	for _, program := range p.Boxes {
+		c.boxes = append(c.boxes, box.NewMachine(program))
+	}
+	for i := range c.lanes {
+		c.lanes[i].place(len(p.Boxes))
+	}
 	return c
 }
 
 func newLane(dir capture.Direction, entry capture.Side, shape, back Shape, n nat) lane {
 	return lane{dir: dir, entry: entry, shape: shape, back: back, nat: n, stages: chain(shape, back)}
+}
+
+// place puts n boxes between link and server.
+func (ln *lane) place(n int) {
+	ln.boxes = make([]int, n)
+	var boxes []stage
+	for at := range n {
+		i, before := at, len(ln.stages)
+		if ln.dir == capture.ToClient {
+			i, before = n-1-at, 0
+		}
+		boxes = append(boxes, boxStage(i))
+		ln.boxes[i] = before + at
+	}
+	if ln.dir == capture.ToClient {
+		ln.stages = slices.Concat(boxes, ln.stages)
+	} else {
+		ln.stages = slices.Concat(ln.stages, boxes)
+	}
 }
 
 // now is the time since the cell was opened.
@@ -177,7 +208,7 @@ func (c *cell) newFlow(k flowKey) *flow {
 	if k.proto == protoTCP {
 		n = &c.numFlows[1]
 	}
-	f := &flow{num: *n}
+	f := &flow{num: *n, ports: k}
 	*n++
 	c.flows[k] = f
 	c.lastKey, c.lastFlow = k, f
@@ -201,15 +232,30 @@ func (c *cell) deliver(p *packet) {
 	c.own(p)
 	p.lane.nat.apply(p.data, p.l)
 	c.trace.Delivered++
-	i := c.record(c.now(), 1-p.lane.entry, p.lane.dir, p.data, p.note)
-	c.trace.Packets[i].ID = p.number()
+	c.leave(p, "")
 	c.outbox = append(c.outbox, p.data)
+}
+
+// leave records a packet on the side it leaves by, or would have left by.
+func (c *cell) leave(p *packet, drop string) {
+	i := c.record(c.now(), 1-p.lane.entry, p.lane.dir, p.data, p.note)
+	r := &c.trace.Packets[i]
+	r.ID, r.Drop = p.number(), drop
+	if p.made {
+		r.ID = uint64(i + 1)
+		c.trace.Boxes[p.deed].did(i)
+	}
 }
 
 // drop ends a packet. The reason stands at the record of its arrival, except
 // for a second copy, as the first may well arrive.
 func (c *cell) drop(p *packet, reason, note string) {
 	c.trace.Dropped++
+	if p.made {
+		p.note = join(p.note, note)
+		c.leave(p, reason)
+		return
+	}
 	if p.rec < 0 {
 		return
 	}

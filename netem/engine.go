@@ -9,16 +9,18 @@ import (
 	"time"
 
 	"hybridlab/lab/capture"
+	"hybridlab/netem/box"
 )
 
 // Path is one cell's way through the engine.
 type Path struct {
-	Slot   uint16     // which pair of virtual addresses, FirstSlot to LastSlot
-	Name   string     // cell id; with Seed it keys every random fate
-	Seed   uint64     // of the run
-	Link   Link       // what the network does
-	Client netip.Addr // real address of the client, of the link's family
-	Server netip.Addr // real address of the server
+	Slot   uint16        // which pair of virtual addresses, FirstSlot to LastSlot
+	Name   string        // cell id; with Seed it keys every random fate
+	Seed   uint64        // of the run
+	Link   Link          // what the network does
+	Boxes  []box.Program // between link and server, client to server
+	Client netip.Addr    // real address of the client, of the link's family
+	Server netip.Addr    // real address of the server
 }
 
 // Trace is what the engine saw and did.
@@ -27,11 +29,12 @@ type Path struct {
 type Trace struct {
 	Packets   []capture.Packet // both sides, in the order of events
 	Received  int              // packets from both ends
-	Made      int              // packets the path added: duplicates, and each fragment after the first
+	Made      int              // packets the path added: duplicates, each fragment after the first, a box's
 	Delivered int              // packets handed to an end; counts duplicates and fragments
 	Dropped   int              // packets not handed on, each with its reason
 	ICMP      int              // "too big" messages the engine sent
 	Uncounted int              // packets the books do not explain: always 0, or the cell is void
+	Boxes     []BoxDeed        // what the boxes did
 	MaxLate   time.Duration    // worst lateness of a packet against the link's schedule
 }
 
@@ -89,12 +92,23 @@ func (e *Engine) Open(p Path) error {
 	return nil
 }
 
+// maxBoxes bounds a chain.
+const maxBoxes = 8
+
 func (p Path) validate() error {
 	if p.Slot < FirstSlot || p.Slot > LastSlot {
 		return fmt.Errorf("slot %d is outside %d to %d", p.Slot, FirstSlot, LastSlot)
 	}
 	if err := p.Link.Validate(); err != nil {
 		return err
+	}
+	if len(p.Boxes) > maxBoxes {
+		return fmt.Errorf("%d boxes: at most %d can stand in a row", len(p.Boxes), maxBoxes)
+	}
+	for _, b := range p.Boxes {
+		if err := b.Validate(); err != nil {
+			return err
+		}
 	}
 	for _, a := range []netip.Addr{p.Client, p.Server} {
 		if !a.IsValid() || a.Is4() == p.Link.V6() {

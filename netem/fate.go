@@ -26,6 +26,7 @@ const (
 	forJitter
 	forCorrupt
 	forCorruptByte
+	forBox
 )
 
 // draw is uniform in 64 bits, and the same for the same arguments.

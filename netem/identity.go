@@ -3,6 +3,8 @@ package netem
 import (
 	"slices"
 
+	"hybridlab/netem/box"
+
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 )
 
@@ -40,12 +42,15 @@ type identity struct {
 type flow struct {
 	num    uint32
 	tracks [2]track // by direction
+	ports  flowKey
+	boxes  []*box.Flow // what each box of the path knows of it
+	clocks [2]clock    // of the sender in each direction; for boxes
 }
 
 // flowKey tells the connections of a cell apart; its addresses are fixed.
 type flowKey struct {
 	proto          uint8
-	client, server uint16
+	client, server uint16 // ports
 }
 
 // track is what the identities of one direction of a flow are made from.

@@ -30,6 +30,7 @@
 //	mtu-icmp-sent                larger than the MTU, and the sender was told
 //	mtu-icmp-eaten               larger than the MTU, and nobody was told
 //	fragment-dropped             an IP fragment, or to be made one, where none pass
+//	box                          by a box, which the note names
 //	cell-closed                  still on its way when the cell was closed
 //	wrong-source                 sent to the cell by neither of its ends
 //	capture-full                 the cell has filled its share of memory; only the first is on record

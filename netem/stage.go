@@ -15,11 +15,13 @@ import (
 // cell.own, and what it remembers of a connection belongs into the flow.
 type stage func(c *cell, p *packet) bool
 
-// chain is what happens in one direction, in order; a shape that does
+// chain is what the link does in one direction, in order; a shape that does
 // nothing has an empty chain.
 //
-// Boxes, when there are any, stand in front: a middlebox sees the packet
-// before the network beyond it does.
+// Boxes stand between the link and the server: client, link, boxes, server.
+// So a box sees what the link made of the hello, its segments and the time
+// between them, as the box in front of a server farm or at the far end of an
+// access line does; and what a box sends back has the whole link before it.
 func chain(s, back Shape) []stage {
 	var stages []stage
 	add := func(wanted bool, st stage) {

@@ -1,0 +1,96 @@
+package box
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Layer says what of a connection ends at the box.
+type Layer string
+
+const (
+	Packet Layer = "packet" // nothing: it looks at packets going by
+	Stream Layer = "stream" // TCP: it reads a stream and opens another connection
+	TLS    Layer = "tls"    // TLS: it decrypts, and encrypts again
+)
+
+var layers = []Layer{Packet, Stream, TLS}
+
+// Program is a box ready to run. It is plain data, and safe to share.
+type Program struct {
+	Name      string // as the cell names it, parameters included
+	Layer     Layer
+	When      []Condition // all must hold
+	Do        []Action    // what happens then
+	Otherwise []Action    // what happens where they do not; mostly nothing
+}
+
+// Validate says why the program cannot run.
+func (p Program) Validate() error {
+	if p.Name == "" || !slices.Contains(layers, p.Layer) {
+		return fmt.Errorf("box %q: layer %q is none of %v", p.Name, p.Layer, layers)
+	}
+	for _, c := range p.When {
+		if _, err := lookupCondition(c.Name); err != nil {
+			return fmt.Errorf("box %q: %w", p.Name, err)
+		}
+	}
+	for _, a := range slices.Concat(p.Do, p.Otherwise) {
+		if _, err := lookupAction(a.Name); err != nil {
+			return fmt.Errorf("box %q: %w", p.Name, err)
+		}
+	}
+	return nil
+}
+
+// When and do as they are written.
+
+const (
+	and  = "&&"
+	then = "+"
+)
+
+func parseWhen(text string, layer Layer) ([]Condition, error) {
+	var out []Condition
+	for part := range strings.SplitSeq(text, and) {
+		c, err := parseCondition(strings.TrimSpace(part), layer)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, c)
+	}
+	return out, contradiction(out)
+}
+
+func parseDo(text string, layer Layer) ([]Action, error) {
+	var out []Action
+	for _, part := range splitOutside(text, then[0]) {
+		a, err := parseAction(strings.TrimSpace(part), layer)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, a)
+	}
+	return out, conflict(out)
+}
+
+// splitOutside splits at the separators that stand outside brackets.
+func splitOutside(text string, sep byte) []string {
+	var parts []string
+	depth, from := 0, 0
+	for i := range len(text) {
+		switch text[i] {
+		case '(', '{':
+			depth++
+		case ')', '}':
+			depth--
+		case sep:
+			if depth == 0 {
+				parts = append(parts, text[from:i])
+				from = i + 1
+			}
+		}
+	}
+	return append(parts, text[from:])
+}
