@@ -34,9 +34,9 @@ var arrows = map[string][]string{
 	"docker/control":          nil,
 	"docker/selftest":         {"docker", "docker/control", "netem", "netem/tun", "peers/agent", "lab/capture"}, // the container fabric's own tests
 	"reports":                 {"lab", "lab/wire"},
-	"fixtures":                nil,
+	"fixtures":                nil, // data; the catalogue of boxes is read by the wiring as well as by tests
 	"scenarios":               {"lab", "lab/wire", "lab/rig", "reports"},
-	"lab/rig":                 {"lab", "lab/wire", "lab/capture", "netem", "netem/netstack", "netem/tun", "peers", "peers/agent", "docker", "docker/control"},
+	"lab/rig":                 {"lab", "lab/wire", "lab/capture", "lab/yaml", "fixtures", "netem", "netem/box", "netem/netstack", "netem/tun", "peers", "peers/agent", "docker", "docker/control"},
 	"lab/cmd/hybridlab":       {"lab", "lab/wire", "lab/rig", "scenarios", "reports", "docker", "netem", "netem/tun", "peers", "peers/agent"},
 }
 

@@ -11,6 +11,9 @@ import (
 // whether the link is to blame and whether size is the trigger.
 func (j *judge) broken() bool {
 	cause, blame, what := j.evidence()
+	if j.boxed(cause, what) {
+		return true
+	}
 	clean, classical := j.control(ControlClean), j.control(ControlClassical)
 	what = fmt.Sprintf("%s; predicted %s", what, j.expected())
 	switch {
@@ -69,6 +72,9 @@ func (j *judge) evidence() (Cause, string, string) {
 		return cause, blameLink, what
 	}
 	w := j.o.Wire
+	if j.rewritten() {
+		return CauseHelloRewritten, j.pathBlame(), "the server received another ClientHello than the client sent"
+	}
 	if a, ok := j.alert(); ok {
 		return CauseOfAlert(a.Name), a.From, fmt.Sprintf("the %s sent alert %s", a.From, a.Name)
 	}
@@ -177,14 +183,6 @@ func largest(drops []Drop, dir string) int {
 		}
 	}
 	return most
-}
-
-// pathBlame names who stands between the ends: the box if there is one.
-func (j *judge) pathBlame() string {
-	if len(j.o.Cell.Boxes) > 0 {
-		return "box " + j.o.Cell.Boxes[0]
-	}
-	return blameLink
 }
 
 func (j *judge) wordsOf(side string) string {

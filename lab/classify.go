@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -61,9 +62,7 @@ func newVerdict(o Observation, p Prediction, controls []ControlTaken) Verdict {
 	}
 	if sh := o.Wire.ServerHello; sh != nil {
 		v.Version = versionName(sh.Version)
-		if sh.Group != 0 {
-			v.Group = sh.Group.String()
-		}
+		v.Group = groupName(sh)
 		hrr := o.Wire.HRR != nil
 		v.HRR = &hrr
 		v.Fallback = len(o.Wire.ClientHellos) > 0 && !sh.Group.PostQuantum() && slices.ContainsFunc(o.Wire.ClientHellos[0].Groups, wire.Group.PostQuantum)
@@ -148,14 +147,22 @@ func (j *judge) misreport() bool {
 	}
 	wireGroup := j.v.Group
 	for _, e := range []struct {
-		who string
+		who   string
+		group string // in the ServerHello on its side
 		End
-	}{{blameClient, j.o.Client}, {blameServer, j.o.Server}} {
-		if e.Group != "" && wireGroup != "" && e.Group != wireGroup {
-			return j.decide(Misreport, CauseClaimDiffers, e.who, "the %s says %s, the ServerHello says %s", e.who, e.Group, wireGroup)
+	}{{blameClient, wireGroup, j.o.Client}, {blameServer, groupName(cmp.Or(j.o.Wire.FromServer, j.o.Wire.ServerHello)), j.o.Server}} {
+		if e.Group != "" && e.group != "" && e.Group != e.group {
+			return j.decide(Misreport, CauseClaimDiffers, e.who, "the %s says %s, the ServerHello says %s", e.who, e.Group, e.group)
 		}
 	}
 	return false
+}
+
+func groupName(h *ServerHello) string {
+	if h.Group == 0 {
+		return ""
+	}
+	return h.Group.String()
 }
 
 func (j *judge) downgrade() bool {
@@ -238,10 +245,13 @@ func (j *judge) slow() bool {
 // linkDropped reports whether the link kept a packet from arriving. What was
 // still on its way when the lab closed the cell does not count.
 func (j *judge) linkDropped() bool {
-	return slices.ContainsFunc(j.o.Path.Drops, func(d Drop) bool { return d.Reason != "cell-closed" })
+	return slices.ContainsFunc(j.o.Path.Drops, func(d Drop) bool { return d.Reason != "cell-closed" && d.Reason != dropBox })
 }
 
 func (j *judge) slowBlame() string {
+	if box := j.culprit(); box != "" && j.control(ControlNoBox) != Slow {
+		return box
+	}
 	if j.o.Wire.Retransmits > 0 {
 		return blameLink
 	}
@@ -256,7 +266,7 @@ func (j *judge) agreed() bool {
 	if j.o.Wire.HRR != nil {
 		how = " after a HelloRetryRequest"
 	}
-	return j.decide(kindOf(j.o.Wire.ServerHello.Group), "", "", "%s, as predicted%s", j.v.Group, how)
+	return j.decide(kindOf(j.o.Wire.ServerHello.Group), "", "", "%s, as predicted%s%s", j.v.Group, how, j.quietDeeds())
 }
 
 // refused: a server's alert, where the rules say refusal.

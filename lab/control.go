@@ -13,7 +13,7 @@ type Control struct {
 
 // ControlTaken is a control as it was run for a finding, and its result.
 type ControlTaken struct {
-	Kind    string  `json:"kind"` // ControlClassical or ControlClean
+	Kind    string  `json:"kind"` // ControlClassical, ControlClean or ControlNoBox
 	Cell    string  `json:"cell"`
 	Outcome Outcome `json:"outcome"`
 }
@@ -22,17 +22,20 @@ type ControlTaken struct {
 const (
 	ControlClassical = "classical group, same link"
 	ControlClean     = "clean link, same groups"
+	ControlNoBox     = "no box, same groups, same link"
 )
 
 var classicalOffer = MustOffer("x25519")
 
 // Controls lists the control cells of c: the same pair with X25519 at both
-// ends on the same link, and the same pair with the same groups on cleanLink.
+// ends on the same link, and the same pair with the same groups on cleanLink,
+// both with the same boxes; and, where there are boxes, the same without.
 // A control equal to c itself, or that a peer cannot express, is left out.
 func Controls(c Cell, cleanLink string, known Catalogue) []Control {
 	all := []Control{
 		{ControlClassical, NewCell(c.Client, c.Server, classicalOffer, classicalOffer, c.Link, c.Boxes...).WithCert(c.Cert)},
 		{ControlClean, NewCell(c.Client, c.Server, c.Offer, c.Accept, cleanLink, c.Boxes...).WithCert(c.Cert)},
+		{ControlNoBox, NewCell(c.Client, c.Server, c.Offer, c.Accept, c.Link).WithCert(c.Cert)},
 	}
 	var out []Control
 	for _, k := range all {

@@ -42,6 +42,9 @@ type Wire struct {
 	ServerHello  *ServerHello `json:"server_hello,omitempty"`  // as the client received it
 	FromServer   *ServerHello `json:"from_server,omitempty"`   // the ServerHello as it left the server
 	Alerts       []Alert      `json:"alerts,omitempty"`        // plaintext alerts only: later ones are encrypted
+	Forged       []string     `json:"forged,omitempty"`        // what reached an end and the other end never sent: "rst to client", "data to server"
+	LostUp       int          `json:"lost_up,omitempty"`       // bytes of the client's stream that never reached the server
+	LostDown     int          `json:"lost_down,omitempty"`     // bytes of the server's stream that never reached the client
 	ClientClose  string       `json:"client_close,omitempty"`  // how the client's side ended first: "fin-client" "rst-client" "fin-server" "rst-server"; empty: silence
 	AppToServer  int          `json:"app_to_server"`           // application_data record bytes seen after the handshake began
 	AppToClient  int          `json:"app_to_client"`
@@ -93,6 +96,7 @@ type Path struct {
 	BudgetMS  int64  `json:"budget_ms,omitempty"` // longest a handshake takes that the link explains, drops apart; 0: no claim
 	Late      bool   `json:"late,omitempty"`      // lateness beyond what a timing claim can bear
 	Starved   bool   `json:"starved,omitempty"`   // the lab itself got too little CPU while the cell ran
+	Boxes     []Deed `json:"boxes,omitempty"`     // what the boxes did
 	Uncounted int    `json:"uncounted,omitempty"` // packets the books do not explain: always 0, or the cell is a fault
 }
 
@@ -102,4 +106,12 @@ type Drop struct {
 	Dir    string `json:"dir"`    // "to server", "to client"
 	Reason string `json:"reason"`
 	Bytes  int    `json:"bytes"` // IP length
+}
+
+// Deed is something a box did: the engine's account.
+type Deed struct {
+	Box     string `json:"box"`
+	Action  string `json:"action"`            // as the box's entry has it: "RST(client)"
+	Packets []int  `json:"packets,omitempty"` // numbers in the capture, from 1, of those it dropped, changed or made; absent: it touched none
+	Times   int    `json:"times"`
 }

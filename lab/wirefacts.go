@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"bytes"
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
@@ -47,7 +48,41 @@ func ObserveWire(packets []capture.Packet) Wire {
 		w.DecodeErr = cmp.Or(w.DecodeErr, server.fault())
 	}
 	w.Alerts = alerts(client, server)
+	w.compare(client, server)
 	return w
+}
+
+// compare finds what the path did to the connection: what arrived and was
+// never sent, and what was sent and never arrived.
+func (w *Wire) compare(client, server *talk) {
+	for dir, to := range []string{"server", "client"} {
+		sent, got := stream(client, dir), stream(server, dir)
+		if capture.Direction(dir) == capture.ToClient {
+			sent, got = got, sent
+		}
+		for _, f := range []struct {
+			what string
+			is   bool
+		}{{"rst", got.RST && !sent.RST}, {"fin", got.FIN && !sent.FIN}, {"data", !bytes.HasPrefix(sent.Data, got.Data)}} {
+			if f.is {
+				w.Forged = append(w.Forged, f.what+" to "+to)
+			}
+		}
+		lost := max(0, len(sent.Data)-len(got.Data))
+		if capture.Direction(dir) == capture.ToServer {
+			w.LostUp = lost
+		} else {
+			w.LostDown = lost
+		}
+	}
+}
+
+// stream is one direction of a connection that may not be there.
+func stream(t *talk, dir int) *capture.Stream {
+	if t == nil {
+		return &capture.Stream{}
+	}
+	return &t.flow.Streams[dir]
 }
 
 // talks reads the connections on one side as TLS.

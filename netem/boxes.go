@@ -16,7 +16,7 @@ import (
 type BoxDeed struct {
 	Box     string // its name, as the cell gives it
 	Action  string // "RST(client)"
-	Packets []int  // indexes into Trace.Packets: dropped, changed or made by it; the first mostDeedPackets
+	Packets []int  // indexes into Trace.Packets of those it dropped, changed or made; the first mostDeedPackets
 	Times   int
 }
 
@@ -56,7 +56,7 @@ func (p *packet) seen() box.Seen {
 // obey does what the i-th box rules, and reports whether the packet goes on.
 func (c *cell) obey(i int, p *packet, r box.Ruling) bool {
 	for _, d := range r.Deeds {
-		c.deed(i, d, p.rec)
+		c.deed(i, d, -1)
 	}
 	if r.Payload != nil {
 		c.patch(i, p, r)

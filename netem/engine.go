@@ -92,8 +92,8 @@ func (e *Engine) Open(p Path) error {
 	return nil
 }
 
-// maxBoxes bounds a chain.
-const maxBoxes = 8
+// MaxBoxes bounds a chain.
+const MaxBoxes = 8
 
 func (p Path) validate() error {
 	if p.Slot < FirstSlot || p.Slot > LastSlot {
@@ -102,8 +102,8 @@ func (p Path) validate() error {
 	if err := p.Link.Validate(); err != nil {
 		return err
 	}
-	if len(p.Boxes) > maxBoxes {
-		return fmt.Errorf("%d boxes: at most %d can stand in a row", len(p.Boxes), maxBoxes)
+	if len(p.Boxes) > MaxBoxes {
+		return fmt.Errorf("%d boxes: at most %d can stand in a row", len(p.Boxes), MaxBoxes)
 	}
 	for _, b := range p.Boxes {
 		if err := b.Validate(); err != nil {

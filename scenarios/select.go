@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 
 	"hybridlab/lab"
 	"hybridlab/lab/rig"
@@ -18,6 +19,8 @@ type Axes struct {
 	Clients, Servers []string // empty: the level's, as all lists, and the user's own
 	Groups, Links    []string
 	LinkFile         string   // YAML with links of the user's own; empty: none
+	Boxes            []string // chains of boxes, client to server, joined by "+"; NoBox for none; empty: none
+	BoxFile          string   // YAML with boxes of the user's own; empty: none
 	Certs            []string // kinds of server certificate; empty: the default one
 	Cells            []string // exactly these cell ids; the lists above are then ignored
 	Level            string
@@ -28,6 +31,7 @@ type Axes struct {
 type Selection struct {
 	Plan      lab.Plan
 	Links     rig.Links
+	Boxes     rig.Boxes
 	Peers     rig.Catalogue
 	Fabric    rig.Kind
 	FabricWhy string
@@ -38,6 +42,9 @@ func (a Axes) Choose(ctx context.Context) (Selection, error) {
 	s := Selection{}
 	var err error
 	if s.Links, err = LoadLinks(a.LinkFile); err != nil {
+		return s, err
+	}
+	if s.Boxes, err = LoadBoxes(a.BoxFile); err != nil {
 		return s, err
 	}
 	if s.Fabric, s.FabricWhy, err = rig.ChooseFabric(ctx, a.Fabric); err != nil {
@@ -83,6 +90,43 @@ func LoadLinks(file string) (rig.Links, error) {
 	return rig.NewLinks(f, file)
 }
 
+// LoadBoxes joins the catalogue of boxes with those of a user's YAML file; ""
+// for none.
+func LoadBoxes(file string) (rig.Boxes, error) {
+	if file == "" {
+		return rig.NewBoxes(nil, "")
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return rig.Boxes{}, fmt.Errorf("read boxes: %w", err)
+	}
+	defer f.Close()
+	return rig.NewBoxes(f, file)
+}
+
+// NoBox stands for a path without boxes, beside others that have some.
+const NoBox = "none"
+
+// chains are the chains of boxes that the user named.
+func (a Axes) chains(s Selection) [][]string {
+	if slices.Contains(a.Boxes, "*") {
+		out := [][]string{nil}
+		for _, name := range s.Boxes.Names() {
+			out = append(out, []string{name})
+		}
+		return out
+	}
+	var out [][]string
+	for _, text := range a.Boxes {
+		if text == NoBox {
+			out = append(out, nil)
+			continue
+		}
+		out = append(out, strings.Split(text, "+"))
+	}
+	return out
+}
+
 func (a Axes) expand(s Selection) (lab.Plan, error) {
 	if len(a.Cells) > 0 {
 		return a.exactly(s)
@@ -102,12 +146,9 @@ func (a Axes) exactly(s Selection) (lab.Plan, error) {
 		if err != nil {
 			return p, err
 		}
-		m := lab.Matrix{Clients: []lab.PeerID{c.Client}, Servers: []lab.PeerID{c.Server}, Cases: []lab.Case{{Offer: c.Offer, Accept: c.Accept}}, Links: []string{c.Link}, Certs: []string{cmp.Or(c.Cert, lab.DefaultCert)}}
+		m := lab.Matrix{Clients: []lab.PeerID{c.Client}, Servers: []lab.PeerID{c.Server}, Cases: []lab.Case{{Offer: c.Offer, Accept: c.Accept}}, Links: []string{c.Link}, Certs: []string{cmp.Or(c.Cert, lab.DefaultCert)}, Boxes: [][]string{c.Boxes}}
 		if err := a.check(s, m); err != nil {
 			return p, err
-		}
-		if len(c.Boxes) > 0 {
-			return p, fmt.Errorf("select cell %q: this version has no boxes", id)
 		}
 		one := lab.Expand(m, s.Peers)
 		p.Cells = append(p.Cells, one.Cells...)
@@ -135,6 +176,7 @@ func (a Axes) matrix(s Selection) (lab.Matrix, error) {
 		Cases:   cases(groups),
 		Links:   list(a.Links, level.Links, s.Links.Names()),
 		Certs:   list(a.Certs, []string{lab.DefaultCert}, rig.CertKinds()),
+		Boxes:   a.chains(s),
 	}
 	return m, a.check(s, m)
 }
@@ -181,6 +223,11 @@ func (a Axes) check(s Selection, m lab.Matrix) error {
 	}
 	for _, name := range m.Links {
 		if _, err := s.Links.Lookup(name); err != nil {
+			return err
+		}
+	}
+	for _, chain := range m.Boxes {
+		if err := s.Boxes.CheckChain(chain); err != nil {
 			return err
 		}
 	}

@@ -46,7 +46,7 @@ type containers struct {
 // that cannot be used is no error: it is listed with the reason, and its
 // cells are faults.
 func openContainers(ctx context.Context, c Config) (_ *Rig, err error) {
-	f := &containers{road: newRoad(c.Links, Containers), logs: c.Logs, stations: map[lab.PeerID]*station{}, guests: map[lab.PeerID]*station{}, absent: map[lab.PeerID]string{}}
+	f := &containers{road: newRoad(c.Links, c.Boxes, Containers), logs: c.Logs, stations: map[lab.PeerID]*station{}, guests: map[lab.PeerID]*station{}, absent: map[lab.PeerID]string{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, f.Close())

@@ -62,7 +62,7 @@ func openEmbedded(ctx context.Context, c Config) (*Rig, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &embedded{net: n, authority: authority, road: newRoad(c.Links, Embedded), servers: map[serverKey]*server{}, ports: 1024}
+	f := &embedded{net: n, authority: authority, road: newRoad(c.Links, c.Boxes, Embedded), servers: map[serverKey]*server{}, ports: 1024}
 	f.ctx, f.stop = context.WithCancel(context.Background())
 	go f.pressure.watch(f.ctx)
 	r := &Rig{Fabric: f, closer: f, kernel: "gvisor netstack"}

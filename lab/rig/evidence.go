@@ -37,6 +37,13 @@ func withTrace(e lab.Evidence, t netem.Trace, l netem.Link, starved bool) lab.Ev
 		MaxLateUS: t.MaxLate.Microseconds(), BudgetMS: budget(l).Milliseconds(),
 		Late: starved || t.MaxLate > lateMost, Starved: starved,
 	}
+	for _, d := range t.Boxes {
+		deed := lab.Deed{Box: d.Box, Action: d.Action, Times: d.Times}
+		for _, i := range d.Packets {
+			deed.Packets = append(deed.Packets, i+1)
+		}
+		e.Path.Boxes = append(e.Path.Boxes, deed)
+	}
 	for i, p := range t.Packets {
 		if p.Drop != "" && len(e.Path.Drops) < mostDrops {
 			e.Path.Drops = append(e.Path.Drops, lab.Drop{Packet: i + 1, Dir: p.Dir.String(), Reason: p.Drop, Bytes: len(p.Data)})

@@ -97,6 +97,7 @@ type Config struct {
 	Kind     Kind
 	Run      string // run id, the label on every container
 	Links    Links
+	Boxes    Boxes
 	Known    Catalogue
 	Peers    []lab.PeerID // of those known
 	ProbeAll bool         // probe every group of the registry, not only the declared ones

@@ -10,18 +10,19 @@ import (
 	"hybridlab/netem"
 )
 
-// road is what both fabrics have between client and server: the links that
-// may be asked for, addresses for cells, a bound on those at work, an eye on
+// road is what both fabrics have between client and server: the links and
+// boxes that may be asked for, addresses for cells, a bound on those at work, an eye on
 // the machine. What carries the packets is the fabric's.
 type road struct {
 	links    Links
+	boxes    Boxes
 	slots    *slots
 	tokens   tokens
 	pressure *pressure
 }
 
-func newRoad(links Links, kind Kind) road {
-	return road{links: links, slots: newSlots(), tokens: make(tokens, kind.working()), pressure: &pressure{}}
+func newRoad(links Links, boxes Boxes, kind Kind) road {
+	return road{links: links, boxes: boxes, slots: newSlots(), tokens: make(tokens, kind.working()), pressure: &pressure{}}
 }
 
 // travel opens a path for the cell, lets the two ends shake hands over it and
@@ -30,6 +31,10 @@ func newRoad(links Links, kind Kind) road {
 func (r road) travel(ctx context.Context, carrier netem.Carrier, c lab.Cell, seed uint64, ends func(v6 bool) (client, server netip.Addr),
 	handshake func(netem.Link, uint16) (lab.Evidence, lab.Role, error)) (lab.Evidence, error) {
 	link, err := r.links.Lookup(c.Link)
+	if err != nil {
+		return lab.Evidence{}, err
+	}
+	boxes, err := r.boxes.chain(c)
 	if err != nil {
 		return lab.Evidence{}, err
 	}
@@ -45,7 +50,7 @@ func (r road) travel(ctx context.Context, carrier netem.Carrier, c lab.Cell, see
 	defer release()
 	starved := r.pressure.since(time.Now())
 	client, server := ends(link.V6())
-	if err := carrier.Open(netem.Path{Slot: slot, Name: c.ID, Seed: seed, Link: link, Client: client, Server: server}); err != nil {
+	if err := carrier.Open(netem.Path{Slot: slot, Name: c.ID, Seed: seed, Link: link, Boxes: boxes, Client: client, Server: server}); err != nil {
 		return lab.Evidence{}, fmt.Errorf("open path: %w", err)
 	}
 	e, role, handshakeErr := handshake(link, slot)
