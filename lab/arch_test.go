@@ -159,7 +159,7 @@ func TestEveryPackageSaysWhatItIs(t *testing.T) {
 }
 
 // parsers are the packages that read bytes from peers, packets or people.
-var parsers = []string{"lab", "lab/wire", "lab/capture", "lab/yaml", "netem", "peers", "peers/agent", "peers/crafted", "docker/control"}
+var parsers = []string{"lab", "lab/wire", "lab/capture", "lab/yaml", "netem", "netem/box", "peers", "peers/agent", "peers/crafted", "docker/control"}
 
 func TestEveryParserIsFuzzed(t *testing.T) {
 	fuzzed := map[string]bool{}

@@ -97,7 +97,7 @@ func Load(r io.Reader, name string, probes []Probe) (Catalogue, error) {
 			return c, f.Errorf(append(at, key...), "box %q: %v", b.Name, err)
 		}
 		if slices.ContainsFunc(c.Boxes[:i], func(o Box) bool { return o.Name == b.Name }) {
-			return c, f.Errorf(append(at, "name"), "box %q is defined twice", b.Name)
+			return c, f.Errorf(append(at, "name"), "box %q: it is defined twice", b.Name)
 		}
 	}
 	return c, nil

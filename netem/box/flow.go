@@ -142,7 +142,7 @@ func (f *Flow) learn(now time.Duration, p *Seen) {
 		if p.Flags.Has(capture.SYN) {
 			h.base++
 		}
-		h.edge = h.base
+		h.edge, h.taken = h.base, h.base
 	}
 	if len(p.Payload) == 0 || h.spent() {
 		return
@@ -193,6 +193,9 @@ func (f *Flow) passed(p *Seen) {
 	h := &f.halves[p.Dir]
 	if end := p.end(); int32(end-h.edge) > 0 {
 		h.edge = end
+	}
+	if int32(h.edge-h.taken) > 0 {
+		h.taken = h.edge
 	}
 }
 
@@ -343,14 +346,17 @@ func (f *Flow) swallow(p *Seen, r *Ruling) {
 		return // an acknowledgement is not answered
 	}
 	h := f.client()
-	if f.fate == deaf && int32(p.Seq-h.edge) <= 0 && int32(p.end()-h.edge) > 0 {
-		h.edge = p.end()
+	if f.fate == deaf && int32(p.Seq-h.taken) <= 0 && int32(p.end()-h.taken) > 0 {
+		h.taken = p.end()
 	}
+	answered := false
 	for i := range r.Send { // what the box has to say acknowledges what it answers
 		if r.Send[i].Dir == capture.ToClient {
-			r.Send[i].Ack = h.edge
-			return
+			r.Send[i].Ack, answered = h.taken, true
 		}
+	}
+	if answered {
+		return
 	}
 	ack := f.packet(capture.ToClient, capture.ACK, nil, Action{Text: f.why})
 	if f.fate == shut {
@@ -361,7 +367,7 @@ func (f *Flow) swallow(p *Seen, r *Ruling) {
 
 // packet is one to be added: its numbers are what the receiver expects.
 func (f *Flow) packet(dir capture.Direction, flags capture.Flags, payload []byte, a Action) Made {
-	return Made{Dir: dir, Flags: flags, Seq: f.halves[dir].edge, Ack: f.halves[1-dir].edge, Window: 0xffff, Payload: payload, Why: a.Text}
+	return Made{Dir: dir, Flags: flags, Seq: f.halves[dir].edge, Ack: f.halves[1-dir].taken, Window: 0xffff, Payload: payload, Why: a.Text}
 }
 
 // say is packet for what takes room in the stream.

@@ -24,7 +24,8 @@ type half struct {
 	spans    []span // their places, the first maxSegments
 	last     time.Duration
 	gap      time.Duration // longest time between two of them
-	edge     uint32        // sequence number after the last byte that was passed on
+	edge     uint32        // sequence number after the last byte its receiver was given
+	taken    uint32        // sequence number after the last byte its sender was relieved of
 }
 
 type part struct {
