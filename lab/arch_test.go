@@ -33,11 +33,12 @@ var arrows = map[string][]string{
 	"docker":                  {"docker/control"}, // knows containers, not TLS or cells
 	"docker/control":          nil,
 	"docker/selftest":         {"docker", "docker/control", "netem", "netem/tun", "peers/agent", "lab/capture"}, // the container fabric's own tests
-	"reports":                 {"lab", "lab/wire"},
+	"lab/compare":             {"lab", "lab/stats"},                                                             // verdicts of two runs, and nothing else
+	"reports":                 {"lab", "lab/wire", "lab/compare", "lab/stats"},
 	"fixtures":                nil, // data; the catalogue of boxes is read by the wiring as well as by tests
 	"scenarios":               {"lab", "lab/wire", "lab/rig", "reports"},
 	"lab/rig":                 {"lab", "lab/wire", "lab/capture", "lab/yaml", "fixtures", "netem", "netem/box", "netem/netstack", "netem/tun", "peers", "peers/agent", "docker", "docker/control"},
-	"lab/cmd/hybridlab":       {"lab", "lab/wire", "lab/rig", "scenarios", "reports", "docker", "netem", "netem/tun", "peers", "peers/agent"},
+	"lab/cmd/hybridlab":       {"lab", "lab/wire", "lab/compare", "lab/rig", "scenarios", "reports", "docker", "netem", "netem/tun", "peers", "peers/agent"},
 }
 
 // testOnly: what any package's tests may import, and only tests.

@@ -46,7 +46,7 @@ func rejudge(w io.Writer, d *lab.RunDir, links rig.Links, dry bool) error {
 	if err != nil {
 		return err
 	}
-	changed, err := compare(w, d, now)
+	changed, err := printChanges(w, d, now)
 	if err != nil {
 		return err
 	}
@@ -65,8 +65,8 @@ func rejudge(w io.Writer, d *lab.RunDir, links rig.Links, dry bool) error {
 	return show(w, d)
 }
 
-// compare prints every verdict that is no longer what it was.
-func compare(w io.Writer, d *lab.RunDir, now []lab.Verdict) (changed int, err error) {
+// printChanges prints every verdict that is no longer what it was.
+func printChanges(w io.Writer, d *lab.RunDir, now []lab.Verdict) (changed int, err error) {
 	i := 0
 	for old, err := range d.Verdicts() {
 		if err != nil {
