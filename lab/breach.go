@@ -64,6 +64,9 @@ func (j *judge) expected() string {
 
 // reason is what a refusal is for.
 func (p Prediction) reason() string {
+	if p.Why != "" {
+		return p.Why
+	}
 	if p.Breach == "" || p.NoCommon {
 		return "no common group"
 	}

@@ -227,9 +227,17 @@ func (j *judge) surprise() bool {
 	case group:
 		return j.decide(Failure, CauseUnexpectedHRR, blameServer, "%s came out as predicted, but HelloRetryRequest seen is %t: the rules say %s", j.v.Group, hrr, expected)
 	case slices.ContainsFunc(j.p.Allowed, func(r Result) bool { return r.Outcome != Refused }):
-		return j.decide(Failure, CauseUnexpectedGroup, blameServer, "%s came out; the rules say %s", j.v.Group, expected)
+		return j.decide(Failure, CauseUnexpectedGroup, blameServer, "completed %s; the rules say %s", with(j.v.Group), expected)
 	}
-	return j.decide(Failure, CauseUnexpectedSuccess, blameServer, "completed with %s; the rules say %s", j.v.Group, expected)
+	return j.decide(Failure, CauseUnexpectedSuccess, blameServer, "completed %s; the rules say %s", with(j.v.Group), expected)
+}
+
+// with is how it completed, in words.
+func with(group string) string {
+	if group == "" {
+		return noCurve
+	}
+	return "with " + group
 }
 
 // slow makes a claim only where the engine was on time and the link dropped
@@ -266,13 +274,14 @@ func (j *judge) agreed() bool {
 	if j.o.Wire.HRR != nil {
 		how = " after a HelloRetryRequest"
 	}
-	return j.decide(kindOf(j.o.Wire.ServerHello.Group), "", "", "%s, as predicted%s%s", j.v.Group, how, j.quietDeeds())
+	return j.decide(kindOf(j.o.Wire.ServerHello.Group), "", "", "%s, as predicted%s%s", cmp.Or(j.v.Group, noCurve), how, j.quietDeeds())
 }
 
-// refused: a server's alert, where the rules say refusal.
+// refused: a server's alert, where the rules say refusal; or, where it is for
+// the client to look at the server's certificate, the client's.
 func (j *judge) refused() bool {
 	a, ok := j.alert()
-	if !ok || j.o.Wire.ServerHello != nil {
+	if sh := j.o.Wire.ServerHello; !ok || sh != nil && (a.From != blameClient || sh.Version >= versionTLS13) {
 		return false
 	}
 	for _, r := range j.p.Allowed {

@@ -25,15 +25,21 @@ const (
 	ControlNoBox     = "no box, same groups, same link"
 )
 
-var classicalOffer = MustOffer("x25519")
+// In TLS 1.2 X25519 alone does not go with every certificate.
+var classicalOffer, classicalOffer12 = MustOffer("x25519"), MustOffer("secp256r1")
 
-// Controls lists the control cells of c: the same pair with X25519 at both
-// ends on the same link, and the same pair with the same groups on cleanLink,
-// both with the same boxes; and, where there are boxes, the same without.
-// A control equal to c itself, or that a peer cannot express, is left out.
+// Controls lists the control cells of c: the same pair with X25519 (in TLS
+// 1.2: P-256) at both ends on the same link, and the same pair with the same
+// groups on cleanLink, both with the same boxes; and, where there are boxes,
+// the same without. A control equal to c itself, or that a peer cannot express,
+// is left out.
 func Controls(c Cell, cleanLink string, known Catalogue) []Control {
+	classical := classicalOffer
+	if known.Rules(c.Client).TLS12 || known.Rules(c.Server).TLS12 {
+		classical = classicalOffer12
+	}
 	all := []Control{
-		{ControlClassical, NewCell(c.Client, c.Server, classicalOffer, classicalOffer, c.Link, c.Boxes...).WithCert(c.Cert)},
+		{ControlClassical, NewCell(c.Client, c.Server, classical, classical, c.Link, c.Boxes...).WithCert(c.Cert)},
 		{ControlClean, NewCell(c.Client, c.Server, c.Offer, c.Accept, cleanLink, c.Boxes...).WithCert(c.Cert)},
 		{ControlNoBox, NewCell(c.Client, c.Server, c.Offer, c.Accept, c.Link).WithCert(c.Cert)},
 	}

@@ -28,11 +28,16 @@ func (r Result) String() string {
 		return string(Refused)
 	case r.Outcome == Refused:
 		return fmt.Sprintf("refused %s", r.Alert)
+	case r.Group == 0:
+		return fmt.Sprintf("%s %s", r.Outcome, noCurve)
 	case r.HRR:
 		return fmt.Sprintf("%s %s after HelloRetryRequest", r.Outcome, r.Group)
 	}
 	return fmt.Sprintf("%s %s", r.Outcome, r.Group)
 }
+
+// noCurve stands where a group's name would, in TLS 1.2.
+const noCurve = "without a curve"
 
 // Prediction is what the rules of both stacks allow, before anything ran.
 type Prediction struct {
@@ -41,6 +46,7 @@ type Prediction struct {
 	CommonPQ []wire.Group // post-quantum groups both ends are set up for
 	Breach   string       // what is wrong on purpose with the client's hello
 	NoCommon bool         // the ends have no group in common
+	Why      string       // what a refusal is for, where it is neither of the two
 }
 
 // Strings lists the allowed results for a verdict.
@@ -56,8 +62,8 @@ func (p Prediction) Strings() []string {
 // a cell (RFC 8446 sections 4.1.1 and 4.2.8 leave both to the stack).
 func Predict(c Cell, client, server Rules) Prediction {
 	offered, accepted := client.listed(c.Offer), server.listed(c.Accept)
-	if client.TLS12 || server.TLS12 {
-		return predict12(offered, accepted, server)
+	if p, ok := predictOld(c, offered, accepted, client, server); ok {
+		return p
 	}
 	p := Prediction{Shares: client.shares(c.Offer, offered), Breach: client.Breach.What}
 	if server.ClientOrder {
@@ -69,7 +75,7 @@ func Predict(c Cell, client, server Rules) Prediction {
 	}
 	var common []ListedGroup
 	for _, l := range accepted {
-		if slices.ContainsFunc(offered, func(o ListedGroup) bool { return o.Group == l.Group }) {
+		if lists(offered, l.Group) {
 			if l.Group.PostQuantum() {
 				p.CommonPQ = append(p.CommonPQ, l.Group)
 			}
@@ -82,21 +88,6 @@ func Predict(c Cell, client, server Rules) Prediction {
 	known := client.Shares != ShareUnknown || c.Offer.Explicit() || client.Default.Explicit() && c.Offer.Default()
 	p.Allowed = client.Breach.answers(server.allowed(common, p.Shares, known))
 	return p
-}
-
-// predict12 is the same for TLS 1.2 (RFC 8422 section 5.1): the server takes a
-// common elliptic curve, in its order or the client's, at once.
-func predict12(offered, accepted []ListedGroup, server Rules) Prediction {
-	if server.ClientOrder {
-		accepted = inOrderOf(offered, accepted)
-	}
-	for _, l := range accepted {
-		common := slices.ContainsFunc(offered, func(o ListedGroup) bool { return o.Group == l.Group })
-		if info, ok := l.Group.Info(); common && ok && info.Kind == wire.Classical {
-			return Prediction{Allowed: []Result{{Outcome: Classical, Group: l.Group}}}
-		}
-	}
-	return Prediction{Allowed: []Result{{Outcome: Refused, Alert: server.NoMatch}}}
 }
 
 // allowed is what the server may make of the common groups. Where the shares
@@ -173,7 +164,7 @@ func (r Rules) shares(o Offer, listed []ListedGroup) []wire.Group {
 		sent = append(sent, listed[other].Group)
 	}
 	half, ok := r.Classical[first]
-	if r.Shares == ShareFirstAndClassical && ok && slices.ContainsFunc(listed, func(l ListedGroup) bool { return l.Group == half }) {
+	if r.Shares == ShareFirstAndClassical && ok && lists(listed, half) {
 		sent = append(sent, half)
 	}
 	return sent

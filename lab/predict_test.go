@@ -88,24 +88,3 @@ func TestPredictWithdrawn(t *testing.T) {
 		}
 	}
 }
-
-func TestPredictTLS12(t *testing.T) {
-	old := goRules
-	old.TLS12 = true
-	for _, tt := range []struct {
-		offer, accept string
-		want          string
-	}{
-		{pqList, "x25519", "classical x25519"},
-		{"x25519mlkem768", pqList, "refused handshake_failure"}, // nothing else is left of the client's list
-		{"default", "secp256r1", "classical secp256r1"},         // no key share, so no HelloRetryRequest
-		{"secp384r1", "x25519", "refused handshake_failure"},
-	} {
-		c := NewCell("a", "b", MustOffer(tt.offer), MustOffer(tt.accept), "clean")
-		for _, p := range []Prediction{Predict(c, old, goRules), Predict(c, goRules, old)} {
-			if got := p.Strings(); len(got) != 1 || got[0] != tt.want || p.CommonPQ != nil {
-				t.Errorf("%s: predicted %q, common %v; want %q", c.ID, got, p.CommonPQ, tt.want)
-			}
-		}
-	}
-}

@@ -31,8 +31,10 @@ type Rules struct {
 	// RFC 8446 name; empty: not known, any alert will do.
 	NoMatch string
 	// TLS12: it speaks TLS 1.2 at most, which has no post-quantum groups and
-	// no key shares.
-	TLS12 bool
+	// no key shares. TLS13: it speaks nothing older than TLS 1.3.
+	TLS12, TLS13 bool
+	// Old is how it chooses in TLS 1.2.
+	Old OldRules
 	// Certs are the kinds of server certificate it can show and verify; nil:
 	// every kind there is.
 	Certs []string
@@ -44,6 +46,20 @@ type Rules struct {
 	// Cure is what to change where this server quietly accepts a classical
 	// share although both ends could do better; empty: nothing known.
 	Cure string
+}
+
+// OldRules are what a stack does its own way in TLS 1.2.
+type OldRules struct {
+	// ClientOrder: the server takes the common curve that the client names
+	// first, instead of its own first.
+	ClientOrder bool
+	// ClientCertCurve: as a client it refuses an ECDSA certificate whose curve
+	// it did not list. ServerCertCurve: as a server it does not show one to a
+	// client that did not.
+	ClientCertCurve, ServerCertCurve bool
+	// NoCurve: where no curve is common and the certificate is RSA, it agrees
+	// on a key exchange without one: RSA, or finite fields.
+	NoCurve bool
 }
 
 // ShareRule says which key shares a client sends when the offer leaves it open.

@@ -13,7 +13,9 @@ import (
 
 // boringssl is bssl, BoringSSL's command for testing. Its client verifies the
 // chain but not the name, and has no verbosity to turn down.
-type boringssl struct{}
+type boringssl struct {
+	tls12 bool // it is held to TLS 1.2
+}
 
 // boringNames are its names for groups, as -curves takes them and as it
 // prints them. Of the drafts it knows the numbers of 2023. P256KYBER (0xfe32)
@@ -29,6 +31,17 @@ const x25519Kyber wire.Group = 0x6399 // X25519Kyber768Draft00: a Kyber that is 
 
 var boringGroups = []wire.Group{wire.X25519, wire.SecP256r1, wire.SecP384r1, wire.SecP521r1, x25519Kyber}
 
+func boringRules() lab.Rules {
+	return lab.Rules{
+		Default:     lab.MustOffer("*x25519+secp256r1+secp384r1"),
+		Shares:      lab.ShareFirstOfEachKind,
+		Pick:        lab.PickOrder,
+		ClientOrder: true,
+		NoMatch:     "handshake_failure",
+		Old:         lab.OldRules{ClientOrder: true, ClientCertCurve: true, NoCurve: true},
+	}
+}
+
 func (boringssl) express(_ lab.Role, o lab.Offer) error {
 	switch {
 	case o.Tiered():
@@ -39,7 +52,7 @@ func (boringssl) express(_ lab.Role, o lab.Offer) error {
 	return nil
 }
 
-func (boringssl) command(r Request) agent.Command {
+func (d boringssl) command(r Request) agent.Command {
 	cmd := agent.Command{Files: r.files()}
 	if r.Role == lab.ServerRole {
 		port := strconv.Itoa(int(r.Addr.Port()))
@@ -50,6 +63,9 @@ func (boringssl) command(r Request) agent.Command {
 		cmd.Env = []string{envKeyLog + "=" + fileIn(logFile)}
 		cmd.Outputs = []string{logFile}
 		cmd.Stdin = r.request()
+	}
+	if d.tls12 {
+		cmd.Argv = append(cmd.Argv, "-max-version", "tls1.2")
 	}
 	if !r.Offer.Default() {
 		var names []string

@@ -76,7 +76,9 @@ func (a *Authority) Issue(cn, kind string) (Identity, error) {
 		return Identity{}, err
 	}
 	tmpl.DNSNames = []string{ServerName}
-	tmpl.KeyUsage = x509.KeyUsageDigitalSignature
+	if tmpl.KeyUsage = x509.KeyUsageDigitalSignature; certKinds[kind].rsa != 0 {
+		tmpl.KeyUsage |= x509.KeyUsageKeyEncipherment // as sites have it: TLS 1.2 may want to encrypt with the key
+	}
 	tmpl.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
 	der, err := x509.CreateCertificate(rand.Reader, tmpl, c.issuer, c.leaf.Public(), c.issuerKey)
 	if err != nil {

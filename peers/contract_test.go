@@ -180,7 +180,7 @@ func TestExitCodes(t *testing.T) {
 		{"no CA", map[string]string{envCA: "/nowhere"}, nil, exitUsage, envCA},
 		{"no certificate", map[string]string{envRole: "server", envCert: "/nowhere"}, nil, exitUsage, envCert},
 		{"shape", map[string]string{envShape: "{"}, []string{"crafted"}, exitUsage, envShape},
-		{"unknown stack", nil, []string{"openssl@trixie"}, exitUsage, "crafted and go@1.26"},
+		{"unknown stack", nil, []string{"openssl@trixie"}, exitUsage, "crafted, go-tls12@1.26, go@1.26"},
 		{"version", map[string]string{envRole: "version"}, nil, exitOK, ""},
 	} {
 		t.Run(r.name, func(t *testing.T) {

@@ -27,9 +27,26 @@ var goClassical = map[wire.Group]wire.Group{
 	wire.SecP384r1MLKEM1024: wire.SecP384r1,
 }
 
+// go126 are the rules of crypto/tls since Go 1.26.
+func go126() lab.Rules {
+	return lab.Rules{
+		Default:   lab.MustOffer("*x25519mlkem768+secp256r1mlkem768+secp384r1mlkem1024+*x25519+secp256r1+secp384r1+secp521r1"),
+		Order:     goOrder,
+		Shares:    lab.ShareFirstAndClassical,
+		Pick:      lab.PickPostQuantum,
+		Classical: goClassical,
+		NoMatch:   "handshake_failure",
+		Old:       goOld,
+	}
+}
+
+var goOld = lab.OldRules{ClientOrder: true}
+
 // goStack is crypto/tls as it comes: versions, ciphers and tickets are its
 // defaults.
-type goStack struct{}
+type goStack struct {
+	max uint16 // the latest version it is allowed; 0: any
+}
 
 // expressGo says which offers CurvePreferences cannot express.
 //
@@ -75,13 +92,13 @@ func curvePreferences(o lab.Offer) []tls.CurveID {
 	return ids // nil for the default
 }
 
-func (goStack) client(conn net.Conn, r Request) (session, account, error) {
+func (s goStack) client(conn net.Conn, r Request) (session, account, error) {
 	roots, err := pool(r.CA)
 	if err != nil {
 		return nil, account{}, err
 	}
 	var keylog bytes.Buffer
-	c := tls.Client(conn, &tls.Config{RootCAs: roots, ServerName: r.sni(), CurvePreferences: curvePreferences(r.Offer), KeyLogWriter: &keylog})
+	c := tls.Client(conn, &tls.Config{RootCAs: roots, ServerName: r.sni(), CurvePreferences: curvePreferences(r.Offer), MaxVersion: s.max, KeyLogWriter: &keylog})
 	err = c.Handshake()
 	a := goAccount(c, &keylog)
 	var shown *tls.CertificateVerificationError
@@ -91,12 +108,12 @@ func (goStack) client(conn net.Conn, r Request) (session, account, error) {
 	return c, a, err
 }
 
-func (goStack) server(r Request) (func(net.Conn) (session, account, error), error) {
+func (s goStack) server(r Request) (func(net.Conn) (session, account, error), error) {
 	chain, key, err := r.Identity.load()
 	if err != nil {
 		return nil, err
 	}
-	cfg := &tls.Config{Certificates: []tls.Certificate{{Certificate: chain, PrivateKey: key}}, CurvePreferences: curvePreferences(r.Offer)}
+	cfg := &tls.Config{Certificates: []tls.Certificate{{Certificate: chain, PrivateKey: key}}, CurvePreferences: curvePreferences(r.Offer), MaxVersion: s.max}
 	return func(conn net.Conn) (session, account, error) {
 		var keylog bytes.Buffer
 		own := cfg.Clone()

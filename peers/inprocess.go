@@ -55,7 +55,7 @@ func InProcess(id lab.PeerID) (Local, error) {
 				ids = append(ids, string(q.ID))
 			}
 		}
-		return Local{}, fmt.Errorf("run %s in this process: it needs a container; %s do not", id, strings.Join(ids, " and "))
+		return Local{}, fmt.Errorf("run %s in this process: it needs a container, unlike %s", id, strings.Join(ids, ", "))
 	}
 	return Local{p}, nil
 }

@@ -5,18 +5,19 @@ import (
 	"regexp"
 )
 
-// nginx answers from a server block of its own; extra is put into it. A list
-// of groups is ssl_ecdh_curve, which goes to OpenSSL as it is, tuples
-// included; without the directive OpenSSL's own default stays ("auto").
+// nginx answers from a server block of its own, in the versions given; own
+// says whether its order of preference counts. A list of groups is
+// ssl_ecdh_curve, which goes to OpenSSL as it is, tuples included; without the
+// directive OpenSSL's own default stays ("auto").
 //
 // It runs as one process: a master that forks a worker differs in nothing a
 // client can see.
-func nginx(extra string, library openssl) service {
+func nginx(versions, own string, library openssl) service {
 	return service{
 		argv:    []string{"nginx", "-p", "{dir}", "-c", "{dir}/nginx.conf", "-e", "stderr"},
-		files:   func(r Request) map[string][]byte { return map[string][]byte{"nginx.conf": nginxConf(r, extra)} },
+		files:   func(r Request) map[string][]byte { return map[string][]byte{"nginx.conf": nginxConf(r, versions, own)} },
 		limits:  library.express,
-		proxy:   func(r Request) map[string][]byte { return map[string][]byte{"nginx.conf": nginxProxy(r)} },
+		proxy:   func(r Request) map[string][]byte { return map[string][]byte{"nginx.conf": nginxProxy(r, versions)} },
 		refused: regexp.MustCompile(`SSL_CTX_set1_curves_list\(|SSL_CONF_cmd\("Groups"`),
 		from:    "client: %s,",
 		words:   regexp.MustCompile(`\[\w+\] \d+#\d+: (?:\*\d+ )?(.*?)(?:, client: .*|$)`),
@@ -24,9 +25,10 @@ func nginx(extra string, library openssl) service {
 	}
 }
 
-func nginxConf(r Request, extra string) []byte {
+func nginxConf(r Request, versions, own string) []byte {
+	groups := ""
 	if !r.Offer.Default() {
-		extra += "ssl_ecdh_curve " + opensslGroups(r.Offer) + ";"
+		groups = "ssl_ecdh_curve " + opensslGroups(r.Offer) + ";"
 	}
 	return fmt.Appendf(nil, `daemon off;
 master_process off;
@@ -42,17 +44,19 @@ http {
     ssl_certificate_key %s;
     client_header_timeout %ds;
     keepalive_timeout 0;
+    ssl_protocols %s;
+    ssl_prefer_server_ciphers %s;
     %s
     default_type text/plain;
     return 200 "hybridlab\n";
   }
 }
-`, r.Addr, certFile, keyFile, r.seconds(), extra)
+`, r.Addr, certFile, keyFile, r.seconds(), versions, own, groups)
 }
 
 // nginxProxy passes everything on to the address over TLS. Before 1.23.4 it
 // would not offer TLS 1.3 there unless told to.
-func nginxProxy(r Request) []byte {
+func nginxProxy(r Request, versions string) []byte {
 	groups := ""
 	if !r.Offer.Default() {
 		groups = "proxy_ssl_conf_command Groups " + opensslGroups(r.Offer) + ";"
@@ -70,7 +74,7 @@ http {
       proxy_pass https://%s;
       proxy_http_version 1.0;
       proxy_set_header Host %[2]s;
-      proxy_ssl_protocols TLSv1.2 TLSv1.3;
+      proxy_ssl_protocols %[5]s;
       proxy_ssl_server_name on;
       proxy_ssl_name %[2]s;
       proxy_ssl_verify on;
@@ -79,5 +83,5 @@ http {
     }
   }
 }
-`, r.Addr, r.sni(), caFile, groups)
+`, r.Addr, r.sni(), caFile, groups, versions)
 }

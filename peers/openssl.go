@@ -35,8 +35,11 @@ func openssl111() lab.Rules {
 		ClientOrder: true,
 		OwnRetry:    true,
 		NoMatch:     "handshake_failure",
+		Old:         opensslOld,
 	}
 }
+
+var opensslOld = lab.OldRules{ClientOrder: true, ClientCertCurve: true, ServerCertCurve: true, NoCurve: true}
 
 // openssl30 are those of 3.0 to 3.4, which have finite fields.
 func openssl30() lab.Rules {
@@ -54,6 +57,7 @@ func openssl35(line string) lab.Rules {
 		Pick:        lab.PickTier,
 		ClientOrder: true,
 		NoMatch:     "handshake_failure",
+		Old:         opensslOld,
 	}
 	if line != "" {
 		r.Cure = "rank the groups in tuples: " + line + ", with a slash; after a colon a share that came beats a better group"
@@ -61,9 +65,10 @@ func openssl35(line string) lab.Rules {
 	return r
 }
 
-// ownOrder are the rules where the program sets SSL_OP_CIPHER_SERVER_PREFERENCE.
+// ownOrder are the rules where the program sets SSL_OP_CIPHER_SERVER_PREFERENCE,
+// which before 3.5 means TLS 1.2 only.
 func ownOrder(r lab.Rules) lab.Rules {
-	r.ClientOrder = false
+	r.ClientOrder, r.Old.ClientOrder = r.OwnRetry, false
 	return r
 }
 
@@ -81,7 +86,8 @@ func ownDefault(r lab.Rules, list string) lab.Rules {
 // request, which is its only word about application data, and its answer is
 // of the same size in every run.
 type openssl struct {
-	flat bool // before 3.5: a group list has no tuples and no stars
+	flat  bool // before 3.5: a group list has no tuples and no stars
+	tls12 bool // it is held to TLS 1.2
 }
 
 // opensslShares is how many key shares a client can be told to send.
@@ -136,7 +142,7 @@ func opensslGroups(o lab.Offer) string {
 	return b.String()
 }
 
-func (openssl) command(r Request) agent.Command {
+func (d openssl) command(r Request) agent.Command {
 	cmd := agent.Command{Files: r.files(), Outputs: []string{logFile}}
 	if r.Role == lab.ServerRole {
 		cmd.Argv = []string{"openssl", "s_server", "-accept", r.Addr.String(), "-naccept", "1", "-WWW",
@@ -156,6 +162,9 @@ func (openssl) command(r Request) agent.Command {
 		cmd.Stdin = r.request()
 	}
 	cmd.Argv = append(cmd.Argv, "-keylogfile", fileIn(logFile))
+	if d.tls12 {
+		cmd.Argv = append(cmd.Argv, "-tls1_2")
+	}
 	if !r.Offer.Default() {
 		cmd.Argv = append(cmd.Argv, "-groups", opensslGroups(r.Offer))
 	}

@@ -329,8 +329,8 @@ func costly(t *testing.T, p Peer) {
 // to their servers, and looks at what their clients send.
 func TestRecordRules(t *testing.T) {
 	for _, p := range Table() {
-		if _, stays := p.driver.(reporter); p.local != nil || stays {
-			continue // TestRulesInProcess, TestRecordServices
+		if _, stays := p.driver.(reporter); p.local != nil || stays || p.Rules.TLS12 {
+			continue // TestRulesInProcess, TestRecordServices, TestRecordTLS12
 		}
 		t.Run(string(p.ID), func(t *testing.T) { costly(t, p); recordRules(t, p) })
 	}
@@ -396,12 +396,19 @@ func choicesOf(t *testing.T, p Peer, c *container, accept string) (lines []strin
 // helloOf runs the client against a crafted server and describes its hello.
 func helloOf(t *testing.T, p Peer, c *container, offer string) string {
 	t.Helper()
+	saw := against(t, p, c, offer, "crafted")
+	return fmt.Sprintf("%v; shares %v", saw.groups, saw.shares)
+}
+
+// against runs the client against a server of this process.
+func against(t *testing.T, p Peer, c *container, offer string, server lab.PeerID) seen {
+	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	tapped := &tapListener{Listener: ln, conns: make(chan *tap, 1)}
-	local, err := InProcess("crafted")
+	local, err := InProcess(server)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -419,8 +426,7 @@ func helloOf(t *testing.T, p Peer, c *container, offer string) string {
 	if len(conn.toClient) == 0 {
 		t.Fatalf("%s, %s: no hello came: %+v", p.ID, offer, res)
 	}
-	hellos := look(t, conn.toClient, conn.toServer) // from the server's side the directions are swapped
-	return fmt.Sprintf("%v; shares %v", hellos.groups, hellos.shares)
+	return look(t, conn.toClient, conn.toServer) // from the server's side the directions are swapped
 }
 
 // TestInterop: every group OpenSSL shares with the Go stacks, both ways

@@ -56,6 +56,7 @@ func (c *tap) Read(b []byte) (int, error) {
 // seen is what a connection's bytes prove.
 type seen struct {
 	groups, shares []wire.Group // of the first ClientHello
+	version        uint16       // of the ServerHello
 	result         lab.Result
 }
 
@@ -95,22 +96,30 @@ func look(t testing.TB, toServer, toClient []byte) seen {
 		s.shares = append(s.shares, k.Group)
 	}
 	answers, alert := messages(t, toClient)
-	for _, m := range answers {
-		sh, err := wire.ParseServerHello(m.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if sh.HRR() {
-			s.result.HRR = true
-			continue
-		}
-		s.result.Outcome, s.result.Group = lab.Classical, sh.Group
-		if sh.Group.PostQuantum() {
-			s.result.Outcome = lab.Hybrid
-		}
-		return s
+	if _, said := messages(t, toServer); alert == "" && said != "close_notify" {
+		alert = said // a client may look at the certificate
 	}
-	s.result = lab.Result{Outcome: lab.Refused, Alert: alert}
+	for _, m := range answers {
+		switch m.Type {
+		case wire.HandshakeServerHello:
+			sh, err := wire.ParseServerHello(m.Body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if s.result.HRR = s.result.HRR || sh.HRR(); sh.HRR() {
+				continue
+			}
+			s.version, s.result.Outcome, s.result.Group = sh.Selected, lab.Classical, sh.Group
+		case wire.HandshakeServerKeyExchange:
+			s.result.Group, _ = wire.ParseServerKeyExchange(m.Body) // finite fields: none
+		}
+	}
+	switch {
+	case s.result.Outcome == "", alert != "" && s.version < 0x0304:
+		s.result = lab.Result{Outcome: lab.Refused, Alert: alert}
+	case s.result.Group.PostQuantum():
+		s.result.Outcome = lab.Hybrid
+	}
 	return s
 }
 

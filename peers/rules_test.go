@@ -1,6 +1,7 @@
 package peers
 
 import (
+	"crypto/tls"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -35,7 +36,8 @@ var (
 // TestRulesInProcess tries every offer on every list between the stacks that
 // run here, and holds the bytes against lab.Predict.
 func TestRulesInProcess(t *testing.T) {
-	for _, server := range []lab.PeerID{"go@1.26", "crafted"} {
+	ids := slices.Concat(inProcessIDs, []lab.PeerID{"go-tls12@1.26"})
+	for _, server := range ids {
 		for _, accept := range triedAccepts {
 			t.Run(string(server)+"/"+accept, func(t *testing.T) {
 				s, err := Lookup(server)
@@ -47,7 +49,7 @@ func TestRulesInProcess(t *testing.T) {
 					return
 				}
 				running := serve(t, server, Request{Offer: lab.MustOffer(accept)})
-				for _, client := range []lab.PeerID{"go@1.26", "crafted"} {
+				for _, client := range ids {
 					for _, offer := range triedOffers {
 						tryRules(t, running, client, s, offer, accept)
 					}
@@ -79,7 +81,7 @@ func tryRules(t *testing.T, running served, client lab.PeerID, s Peer, offer, ac
 		t.Errorf("%s: client claims %s, wire says %v", cell.ID, end.Group, got.result.Group)
 	}
 	said := running.await(t, conn.LocalAddr())
-	if said.end.Done && (said.end.Group != end.Group || said.end.Version != "TLS 1.3" || !said.end.Data) {
+	if said.end.Done && (said.end.Group != end.Group || said.end.Version != tls.VersionName(got.version) || !said.end.Data) {
 		t.Errorf("%s: server says %+v", cell.ID, said.end)
 	}
 }
@@ -177,7 +179,7 @@ func TestTable(t *testing.T) {
 	if _, err := Lookup("nginx@mine"); err == nil || !strings.Contains(err.Error(), "crafted, ") {
 		t.Errorf("unknown peer: %v does not name the known ones", err)
 	}
-	if _, err := InProcess("openssl@trixie"); err == nil || !strings.Contains(err.Error(), "crafted and go@1.26") {
+	if _, err := InProcess("openssl@trixie"); err == nil || !strings.Contains(err.Error(), "crafted, go-tls12@1.26, go@1.26") {
 		t.Errorf("openssl in process: %v does not name those that can", err)
 	}
 }

@@ -1,6 +1,8 @@
 package peers
 
 import (
+	"crypto/tls"
+
 	"hybridlab/lab"
 	"hybridlab/peers/crafted"
 )
@@ -21,15 +23,15 @@ var table = withProfiles([]Peer{
 		driver: apache(),
 	},
 	{
+		ID: "boringssl-tls12@trixie", Folder: "boringssl", Suite: "trixie", Roles: bothRoles,
+		Groups: boringGroups,
+		Rules:  tls12(boringRules()),
+		driver: boringssl{tls12: true},
+	},
+	{
 		ID: "boringssl@trixie", Folder: "boringssl", Suite: "trixie", Roles: bothRoles,
 		Groups: boringGroups,
-		Rules: lab.Rules{
-			Default:     lab.MustOffer("*x25519+secp256r1+secp384r1"),
-			Shares:      lab.ShareFirstOfEachKind,
-			Pick:        lab.PickOrder,
-			ClientOrder: true,
-			NoMatch:     "handshake_failure",
-		},
+		Rules:  boringRules(),
 		driver: boringssl{},
 	},
 	{
@@ -42,6 +44,7 @@ var table = withProfiles([]Peer{
 			Pick:      lab.PickPostQuantum,
 			Classical: goClassical,
 			NoMatch:   "handshake_failure",
+			Old:       goOld,
 		},
 		driver: caddy("tlsmlkem=1"),
 	},
@@ -55,6 +58,7 @@ var table = withProfiles([]Peer{
 			Pick:      lab.PickPostQuantum,
 			Classical: goClassical,
 			NoMatch:   "handshake_failure",
+			Old:       goOld,
 			Withdrawn: caddyGroups[:1],
 			Cure:      caddyCure,
 		},
@@ -69,6 +73,7 @@ var table = withProfiles([]Peer{
 			Shares:  lab.ShareFirst,
 			Pick:    lab.PickTier,
 			NoMatch: "handshake_failure",
+			Old:     goOld,
 		},
 		driver: caddy(""),
 	},
@@ -79,6 +84,7 @@ var table = withProfiles([]Peer{
 			Default: craftedDefault,
 			Shares:  lab.ShareFirst,
 			Pick:    lab.PickTierPostQuantum,
+			TLS13:   true,
 			NoMatch: "handshake_failure",
 			Certs:   []string{lab.DefaultCert, "large-chain"}, // it verifies ECDSA P-256 only
 		},
@@ -93,40 +99,37 @@ var table = withProfiles([]Peer{
 	{
 		ID: "gnutls@forky", Folder: "gnutls", Suite: "forky", Roles: []lab.Role{lab.ClientRole},
 		Groups: openssl30Groups,
-		Rules: lab.Rules{
-			Default: lab.MustOffer("*secp256r1+secp384r1+secp521r1+*x25519+x448+ffdhe2048+ffdhe3072+ffdhe4096+ffdhe6144+ffdhe8192"),
-			Shares:  lab.ShareTwoFamilies,
-			NoMatch: "handshake_failure",
-		},
+		Rules:  gnutlsRules(),
 		driver: contract{argv: []string{"sh", "/peer"}, limits: expressGnuTLS},
 	},
 	{
 		ID: "gnutls@trixie", Folder: "gnutls", Suite: "trixie", Roles: []lab.Role{lab.ClientRole},
 		Groups: openssl30Groups,
-		Rules: lab.Rules{
-			Default: lab.MustOffer("*secp256r1+secp384r1+secp521r1+*x25519+x448+ffdhe2048+ffdhe3072+ffdhe4096+ffdhe6144+ffdhe8192"),
-			Shares:  lab.ShareTwoFamilies,
-			NoMatch: "handshake_failure",
-		},
+		Rules:  gnutlsRules(),
 		driver: contract{argv: []string{"sh", "/peer"}, limits: expressGnuTLS},
+	},
+	{
+		ID: "go-tls12@1.26", Folder: "go", Suite: "trixie", Roles: bothRoles,
+		Groups: goOrder,
+		Rules:  tls12(go126()),
+		driver: contract{argv: []string{Binary, "peer", "go-tls12@1.26"}, limits: expressGo}, local: goStack{max: tls.VersionTLS12},
 	},
 	{
 		ID: "go@1.26", Folder: "go", Suite: "trixie", Roles: bothRoles,
 		Groups: goOrder,
-		Rules: lab.Rules{
-			Default:   lab.MustOffer("*x25519mlkem768+secp256r1mlkem768+secp384r1mlkem1024+*x25519+secp256r1+secp384r1+secp521r1"),
-			Order:     goOrder,
-			Shares:    lab.ShareFirstAndClassical,
-			Pick:      lab.PickPostQuantum,
-			Classical: goClassical,
-			NoMatch:   "handshake_failure",
-		},
+		Rules:  go126(),
 		driver: contract{argv: []string{Binary, "peer", "go@1.26"}, limits: expressGo}, local: goStack{},
+	},
+	{
+		ID: "haproxy-tls12@trixie", Folder: "haproxy", Suite: "trixie", Roles: serverOnly,
+		Groups: openssl35Groups,
+		Rules:  tls12(ownOrder(openssl35(""))),
+		driver: haproxy("%[ssl_fc_curve]", "ssl-max-ver TLSv1.2", openssl{}),
 	},
 	{
 		ID: "haproxy@bookworm", Folder: "haproxy", Suite: "bookworm", Roles: serverOnly,
 		Groups: openssl30Groups,
-		Rules:  openssl30(),
+		Rules:  ownOrder(openssl30()),
 		driver: haproxy("", "", openssl{flat: true}),
 	},
 	{
@@ -145,31 +148,49 @@ var table = withProfiles([]Peer{
 		ID: "nginx-prefer@trixie", Folder: "nginx", Suite: "trixie", Roles: serverOnly,
 		Groups: openssl35Groups,
 		Rules:  ownOrder(openssl35("ssl_ecdh_curve X25519MLKEM768/X25519")),
-		driver: nginx("ssl_protocols TLSv1.2 TLSv1.3; ssl_prefer_server_ciphers on;", openssl{}),
+		driver: nginx("TLSv1.2 TLSv1.3", "on", openssl{}),
+	},
+	{
+		ID: "nginx-tls12@trixie", Folder: "nginx", Suite: "trixie", Roles: bothRoles,
+		Groups: openssl35Groups,
+		Rules:  tls12(openssl35("")),
+		driver: nginx("TLSv1.2", "off", openssl{}),
 	},
 	{
 		ID: "nginx@bookworm", Folder: "nginx", Suite: "bookworm", Roles: bothRoles,
 		Groups: openssl30Groups,
-		Rules:  openssl30(),
-		driver: nginx("ssl_protocols TLSv1 TLSv1.1 TLSv1.2 TLSv1.3; ssl_prefer_server_ciphers on;", openssl{flat: true}),
+		Rules:  ownOrder(openssl30()),
+		driver: nginx("TLSv1 TLSv1.1 TLSv1.2 TLSv1.3", "on", openssl{flat: true}),
 	},
 	{
 		ID: "nginx@forky", Folder: "nginx", Suite: "forky", Roles: bothRoles,
 		Groups: openssl35Groups,
 		Rules:  openssl35("ssl_ecdh_curve X25519MLKEM768/X25519"),
-		driver: nginx("ssl_protocols TLSv1.2 TLSv1.3; ssl_prefer_server_ciphers off;", openssl{}),
+		driver: nginx("TLSv1.2 TLSv1.3", "off", openssl{}),
 	},
 	{
 		ID: "nginx@trixie", Folder: "nginx", Suite: "trixie", Roles: bothRoles,
 		Groups: openssl35Groups,
 		Rules:  openssl35("ssl_ecdh_curve X25519MLKEM768/X25519"),
-		driver: nginx("ssl_protocols TLSv1.2 TLSv1.3; ssl_prefer_server_ciphers off;", openssl{}),
+		driver: nginx("TLSv1.2 TLSv1.3", "off", openssl{}),
 	},
 	{
 		ID: "nodejs@forky", Folder: "nodejs", Suite: "forky", Roles: bothRoles,
 		Groups: openssl35Groups,
 		Rules:  ownOrder(openssl35("ecdhCurve: 'X25519MLKEM768/X25519'")),
 		driver: contract{argv: []string{"node", "/peer.js"}, limits: openssl{}.express},
+	},
+	{
+		ID: "openssl-tls12@bullseye", Folder: "openssl", Suite: "bullseye", Roles: bothRoles,
+		Groups: opensslCurves,
+		Rules:  tls12(openssl111()),
+		driver: openssl{flat: true, tls12: true},
+	},
+	{
+		ID: "openssl-tls12@trixie", Folder: "openssl", Suite: "trixie", Roles: bothRoles,
+		Groups: openssl35Groups,
+		Rules:  tls12(openssl35("")),
+		driver: openssl{tls12: true},
 	},
 	{
 		ID: "openssl@bookworm", Folder: "openssl", Suite: "bookworm", Roles: bothRoles,
@@ -208,3 +229,9 @@ var table = withProfiles([]Peer{
 		driver: contract{argv: []string{"/peer"}, limits: openssl{}.express},
 	},
 })
+
+// tls12 are the rules of a stack that is told to speak TLS 1.2 only.
+func tls12(r lab.Rules) lab.Rules {
+	r.TLS12 = true
+	return r
+}

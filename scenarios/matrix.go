@@ -33,6 +33,9 @@ var named = map[rig.Kind][]lab.PeerID{
 	rig.Containers: {"crafted", "go@1.26", "openssl@trixie", "boringssl@trixie", "nginx@trixie", "haproxy@trixie"},
 }
 
+// held are stacks that are told to speak TLS 1.2 only, on the same programs.
+var held = []lab.PeerID{"boringssl-tls12@trixie", "go-tls12@1.26", "haproxy-tls12@trixie", "nginx-tls12@trixie", "openssl-tls12@bullseye", "openssl-tls12@trixie"}
+
 // Levels of thoroughness.
 var Levels = map[string]Level{
 	"smoke": {
@@ -56,6 +59,15 @@ var Levels = map[string]Level{
 		Links:   []string{"clean"},
 		Cases:   shareCases,
 	},
+	"tls12": {
+		About:   "stacks held to TLS 1.2, at either end, beside the same without",
+		Peers:   named,
+		Clients: held,
+		Servers: held,
+		Groups:  []string{"x25519", "secp256r1", "x25519mlkem768", "secp256r1mlkem768"},
+		Links:   []string{"clean"},
+		Cases:   oldCases,
+	},
 	"full": {
 		About:  "every group over every link of the library",
 		Peers:  named,
@@ -78,6 +90,13 @@ func shareCases(groups []string) []lab.Case {
 		)
 	}
 	return out
+}
+
+// oldCases leave out what TLS 1.2 knows nothing of: shares and tiers.
+func oldCases(groups []string) []lab.Case {
+	s := shapes(groups)
+	all := slices.Concat(untouched, s.alone, s.lists, []string{strings.Join(groups, "+")})
+	return product(all, all)
 }
 
 // LookupLevel names the valid levels when the given one is not.

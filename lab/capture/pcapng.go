@@ -91,7 +91,7 @@ func writePacket(ng *pcapgo.NgWriter, start time.Time, p *Packet) error {
 
 func options(p *Packet) pcapgo.NgPacketOptions {
 	way := pcapgo.NgEpbFlagDirectionInbound
-	if p.Leaves() {
+	if leaves(p.Side, p.Dir) {
 		way = pcapgo.NgEpbFlagDirectionOutbound
 	}
 	opts := pcapgo.NgPacketOptions{Flags: &pcapgo.NgEpbFlags{Direction: way}}

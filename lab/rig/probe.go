@@ -17,7 +17,8 @@ const reference lab.PeerID = "crafted"
 // probe finds out on the wire what each peer can do: one real handshake with
 // itself for every group, alone, over the clean link. A client can do a group
 // when its ClientHello has a share of it; a server when its ServerHello selects
-// it for TLS 1.3. What older versions can do besides is nobody's question here.
+// it for TLS 1.3. What older versions can do besides is nobody's question here,
+// unless the peer is held to TLS 1.2, which has no shares.
 // The groups are those the row declares, and with ProbeAll every final one of
 // the registry, so that a peer that can do more than its row says is seen too.
 // Unavailable peers are passed over.
@@ -35,7 +36,7 @@ func probe(ctx context.Context, f lab.Fabric, ref lab.PeerID, c Config, infos []
 			wg.Go(func() {
 				busy <- struct{}{}
 				defer func() { <-busy }()
-				offers, selects := probeGroup(ctx, f, p, ref, c.client(ref, infos, g), g)
+				offers, selects := probeGroup(ctx, f, p, ref, c.asker(p, ref, infos, g), g)
 				mu.Lock()
 				defer mu.Unlock()
 				if offers {
@@ -73,16 +74,16 @@ func declared(p peers.Peer, role lab.Role) []wire.Group {
 	if !p.Plays(role) {
 		return nil
 	}
-	gs := slices.Clone(p.Groups)
+	gs := slices.DeleteFunc(slices.Clone(p.Groups), func(g wire.Group) bool { return !p.Rules.Has(g) })
 	slices.Sort(gs)
 	return gs
 }
 
 func only(g wire.Group) lab.Offer { return lab.Offer{Listed: []lab.ListedGroup{{Group: g}}} }
 
-// client is who asks a server for the group: the reference, or where that
-// does not know it, one of the run's peers that does.
-func (c Config) client(ref lab.PeerID, infos []lab.PeerInfo, g wire.Group) lab.PeerID {
+// asker is who asks a server for the group: the reference, or where that does
+// not know it or the server's version, one of the run's peers that does.
+func (c Config) asker(of peers.Peer, ref lab.PeerID, infos []lab.PeerInfo, g wire.Group) lab.PeerID {
 	ids := []lab.PeerID{ref}
 	for _, i := range infos {
 		if i.Unavailable == "" {
@@ -90,7 +91,7 @@ func (c Config) client(ref lab.PeerID, infos []lab.PeerInfo, g wire.Group) lab.P
 		}
 	}
 	for _, id := range ids {
-		if p, err := c.Known.all().Lookup(id); err == nil && p.Image == "" && p.Supports(lab.ClientRole, only(g)) == nil {
+		if p, err := c.Known.all().Lookup(id); err == nil && p.Image == "" && !(p.Rules.TLS13 && of.Rules.TLS12) && p.Supports(lab.ClientRole, only(g)) == nil {
 			return id
 		}
 	}
@@ -104,13 +105,17 @@ func probeGroup(ctx context.Context, f lab.Fabric, p peers.Peer, ref, asker lab.
 	alone := only(g)
 	run := func(client, server lab.PeerID, offer, accept lab.Offer) lab.Observation {
 		c := lab.NewCell(client, server, offer, accept, cleanV4)
+		if p.Rules.TLS12 {
+			c = c.WithCert("rsa2048") // an ECDSA certificate wants its curve on the list
+		}
 		e, err := f.Run(ctx, c, 0)
 		o := lab.Observe(c, 1, e, err)
 		if client == p.ID && len(o.Wire.ClientHellos) > 0 {
-			offers = offers || slices.Contains(o.Wire.ClientHellos[0].Shares, g)
+			h := o.Wire.ClientHellos[0]
+			offers = offers || slices.Contains(h.Shares, g) || p.Rules.TLS12 && slices.Contains(h.Groups, g)
 		}
 		if server == p.ID && o.Wire.ServerHello != nil {
-			selects = selects || o.Wire.ServerHello.Group == g && o.Wire.ServerHello.Version == tls13
+			selects = selects || o.Wire.ServerHello.Group == g && (o.Wire.ServerHello.Version == tls13) != p.Rules.TLS12
 		}
 		return o
 	}
