@@ -86,10 +86,39 @@ func Cases(groups []string) []lab.Case {
 	})
 }
 
-// AllCases adds what few configure and some send.
+// drafts pairs the groups of drafts with those that came of them. A peer of
+// 2023 knows one, a peer of today the other, and a peer in between both.
+var drafts = []struct{ draft, final, classical string }{
+	{"x25519kyber768draft00", "x25519mlkem768", "x25519"},
+	{"x25519kyber768draft00old", "x25519mlkem768", "x25519"},
+	{"secp256r1kyber768draft00", "secp256r1mlkem768", "secp256r1"},
+	{"p256kyber768draft00", "secp256r1mlkem768", "secp256r1"},
+}
+
+// Drafts are their slugs.
+var Drafts = []string{drafts[0].draft, drafts[1].draft, drafts[2].draft, drafts[3].draft}
+
+// draftCases pair every list that has the draft's group with those that have
+// it, the final one or both, and the reverse.
+func draftCases(groups []string) (rows []row) {
+	for _, d := range drafts {
+		if !slices.Contains(groups, d.draft) {
+			continue
+		}
+		old := []string{d.draft, d.draft + "+" + d.classical}
+		now := []string{d.final, d.final + "+" + d.classical}
+		both := []string{d.final + "+" + d.draft + "+" + d.classical}
+		rows = append(rows, row{old, slices.Concat(old, now, both)}, row{now, slices.Concat(old, both)}, row{both, slices.Concat(old, now, both)})
+	}
+	return rows
+}
+
+// AllCases adds what few configure and some send, and the drafts among the
+// groups against what became of them.
 func AllCases(groups []string) []lab.Case {
-	s := shapes(groups)
-	return append(Cases(groups), products([]row{
+	final := slices.DeleteFunc(slices.Clone(groups), func(g string) bool { return slices.Contains(Drafts, g) })
+	s := shapes(final)
+	return append(Cases(final), products(append(draftCases(groups), []row{
 		{s.pairs, s.alone},
 		{s.pairs, untouched},
 		{s.many, s.alone},
@@ -97,7 +126,7 @@ func AllCases(groups []string) []lab.Case {
 		{s.many, s.many},
 		{untouched, s.many},
 		{s.many, untouched},
-	})...)
+	}...))...)
 }
 
 func products(rows []row) []lab.Case {

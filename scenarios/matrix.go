@@ -71,7 +71,7 @@ var Levels = map[string]Level{
 	"full": {
 		About:  "every group over every link of the library",
 		Peers:  named,
-		Groups: Groups,
+		Groups: slices.Concat(Groups, Drafts),
 		Cases:  AllCases,
 	},
 }
