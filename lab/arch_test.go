@@ -38,7 +38,7 @@ var arrows = map[string][]string{
 	"fixtures":                nil, // data; the catalogue of boxes is read by the wiring as well as by tests
 	"scenarios":               {"lab", "lab/wire", "lab/rig", "reports"},
 	"lab/rig":                 {"lab", "lab/wire", "lab/capture", "lab/yaml", "fixtures", "netem", "netem/box", "netem/netstack", "netem/tun", "peers", "peers/agent", "docker", "docker/control"},
-	"lab/cmd/hybridlab":       {"lab", "lab/wire", "lab/compare", "lab/rig", "scenarios", "reports", "docker", "netem", "netem/tun", "peers", "peers/agent"},
+	"lab/cmd/hybridlab":       {"lab", "lab/wire", "lab/compare", "lab/rig", "netem/box", "scenarios", "reports", "docker", "netem", "netem/tun", "peers", "peers/agent"},
 }
 
 // testOnly: what any package's tests may import, and only tests.

@@ -97,11 +97,12 @@ func (j *judge) pathBlame() string {
 	return blameLink
 }
 
-// proveDeeds names the packets that the first box touched.
+// proveDeeds names the packets that the first box touched, and what mends it.
 func (j *judge) proveDeeds() {
 	for _, d := range j.deeds() {
 		if "box "+d.Box == j.culprit() {
 			j.v.Evidence = append(j.v.Evidence, d.Packets...)
+			j.v.Remedy = d.Fix
 		}
 	}
 	slices.Sort(j.v.Evidence)

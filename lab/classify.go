@@ -138,6 +138,7 @@ func (j *judge) misroute() bool {
 	if reached == "" || j.o.Addressed == "" || reached == j.o.Addressed {
 		return false
 	}
+	j.proveDeeds()
 	return j.decide(Misroute, CauseWrongServer, j.pathBlame(), "the client was sent to %q and reached %q", j.o.Addressed, reached)
 }
 
@@ -172,6 +173,7 @@ func (j *judge) downgrade() bool {
 	pq := j.p.CommonPQ[0]
 	switch w := j.o.Wire; {
 	case j.rewritten():
+		j.proveDeeds()
 		return j.decide(Downgrade, CauseHelloRewritten, j.pathBlame(),
 			"both ends are set up for %s; the server received another ClientHello than the client sent, and %s came out", pq, j.v.Group)
 	case w.ServerHello.Version != 0x0304:
@@ -247,6 +249,7 @@ func (j *judge) slow() bool {
 	if !j.completed() || p.Late || p.BudgetMS == 0 || ms <= float64(p.BudgetMS) || p.Corrupted > 0 || j.linkDropped() {
 		return false
 	}
+	j.proveDeeds()
 	return j.decide(Slow, CauseTooSlow, j.slowBlame(), "the handshake took %.0f ms; the link explains %d ms, and it dropped nothing", ms, p.BudgetMS)
 }
 

@@ -114,4 +114,5 @@ type Deed struct {
 	Action  string `json:"action"`            // as the box's entry has it: "RST(client)"
 	Packets []int  `json:"packets,omitempty"` // numbers in the capture, from 1, of those it dropped, changed or made; absent: it touched none
 	Times   int    `json:"times"`
+	Fix     string `json:"fix,omitempty"` // what mends such a box, as far as is known
 }

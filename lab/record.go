@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -31,6 +32,7 @@ type Recorder struct {
 	mu           sync.Mutex
 	verdicts     *jsonl
 	observations *jsonl
+	triggered    map[[2]string]bool // box and cell in which it did something
 }
 
 // ErrRunDir says that no run can be recorded in the directory given.
@@ -48,7 +50,7 @@ func Record(dir string, head Report) (*Recorder, error) {
 		return nil, fmt.Errorf("%w: %w", ErrRunDir, err)
 	}
 	head.Schema, head.Counts = SchemaVersion, map[Outcome]int{}
-	r := &Recorder{RunDir: RunDir{Dir: dir, Report: head}}
+	r := &Recorder{RunDir: RunDir{Dir: dir, Report: head}, triggered: map[[2]string]bool{}}
 	var err error
 	if r.verdicts, err = createJSONL(filepath.Join(dir, VerdictsFile)); err != nil {
 		return nil, err
@@ -70,7 +72,19 @@ func (r *Recorder) Observed(o Observation, v Verdict, e Evidence) (string, error
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.trigger(o)
 	return o.Capture, r.observations.add(o)
+}
+
+// trigger counts the cells in which each box did something.
+func (r *Recorder) trigger(o Observation) {
+	for _, d := range o.Path.Boxes {
+		i := slices.IndexFunc(r.Report.Boxes, func(b BoxInfo) bool { return b.Name == d.Box })
+		if at := [2]string{d.Box, o.Cell.ID}; i >= 0 && !r.triggered[at] {
+			r.triggered[at] = true
+			r.Report.Boxes[i].Triggered++
+		}
+	}
 }
 
 // Judged implements Sink.

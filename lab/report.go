@@ -1,6 +1,9 @@
 package lab
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // SchemaVersion numbers the formats of report.json and verdicts.jsonl.
 const SchemaVersion = 1
@@ -18,6 +21,7 @@ type Report struct {
 	Ended       time.Time       `json:"ended"`
 	Interrupted bool            `json:"interrupted,omitempty"` // stopped before the plan was through
 	Peers       []PeerInfo      `json:"peers"`
+	Boxes       []BoxInfo       `json:"boxes,omitempty"`
 	Cells       int             `json:"cells"`    // planned
 	Judged      int             `json:"judged"`   // verdicts written
 	Excluded    []Exclusion     `json:"excluded"` // combinations left out, with the reason
@@ -38,6 +42,33 @@ type PeerInfo struct {
 	// Rules are those of a peer that the lab has no row for, as its image
 	// declares them: without them the run could not be judged again.
 	Rules *Rules `json:"rules,omitempty"`
+}
+
+// BoxInfo is the provenance of a middlebox and what it did in the run.
+type BoxInfo struct {
+	Name       string   `json:"name"`         // as cells name it
+	ID         string   `json:"id,omitempty"` // number of the breakage it stands for
+	About      string   `json:"about,omitempty"`
+	Origin     string   `json:"origin,omitempty"`
+	Confidence string   `json:"confidence,omitempty"` // "confirmed", "reported" or "inferred"
+	Evidence   []string `json:"evidence,omitempty"`   // links
+	Fix        string   `json:"fix,omitempty"`
+	Cells      int      `json:"cells"`            // planned behind it
+	Triggered  int      `json:"triggered"`        // of these, in how many it did something
+	Probes     int      `json:"probes,omitempty"` // its positive controls: cells in which it must be found
+	Missed     []string `json:"missed,omitempty"` // those that came to something else, and what: the lab failed
+}
+
+// Missed are the positive controls of boxes that came to something else than
+// they must.
+func (r Report) Missed() []string {
+	var out []string
+	for _, b := range r.Boxes {
+		for _, m := range b.Missed {
+			out = append(out, fmt.Sprintf("box %s was not caught: %s", b.Name, m))
+		}
+	}
+	return out
 }
 
 // Exclusion is a combination that is not run.

@@ -171,6 +171,20 @@ func (s *summary) warnings(rep lab.Report) []string {
 	if missing := rep.Cells - s.total; missing > 0 {
 		out = append(out, fmt.Sprintf("%s of %s have no verdict.", number(missing), count(rep.Cells, "planned cell")))
 	}
+	return append(out, boxWarnings(rep.Boxes)...)
+}
+
+// boxWarnings name the boxes that the lab cannot vouch for.
+func boxWarnings(boxes []lab.BoxInfo) []string {
+	var out []string
+	for _, b := range boxes {
+		for _, m := range b.Missed {
+			out = append(out, fmt.Sprintf("Box %s was not caught: %s", name(b.Name), name(m)))
+		}
+		if b.Triggered == 0 {
+			out = append(out, fmt.Sprintf("Box %s was never triggered in %s.", name(b.Name), count(b.Cells, "cell")))
+		}
+	}
 	return out
 }
 

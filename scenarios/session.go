@@ -30,6 +30,7 @@ type Session struct {
 	*lab.Runner
 	Recorder *lab.Recorder
 	rig      *rig.Rig
+	boxes    rig.Boxes
 }
 
 // Start creates the run directory and starts the fabric.
@@ -38,9 +39,13 @@ func Start(ctx context.Context, s Selection, o Options) (*Session, error) {
 	if o.Out == "" {
 		o.Out = filepath.Join("runs", id)
 	}
+	boxes, err := s.Boxes.Infos(s.Plan.Cells)
+	if err != nil {
+		return nil, err
+	}
 	rec, err := lab.Record(o.Out, lab.Report{
 		Run: id, Fabric: string(s.Fabric), FabricWhy: s.FabricWhy, Seed: o.Seed, Tool: rig.ToolVersion(), Started: time.Now().UTC(),
-		Peers: []lab.PeerInfo{}, Cells: len(s.Plan.Cells), Excluded: append([]lab.Exclusion{}, s.Plan.Excluded...),
+		Peers: []lab.PeerInfo{}, Boxes: boxes, Cells: len(s.Plan.Cells), Excluded: append([]lab.Exclusion{}, s.Plan.Excluded...),
 		PlanDigest: s.Plan.Digest(), Command: o.Command,
 	})
 	if err != nil {
@@ -53,7 +58,7 @@ func Start(ctx context.Context, s Selection, o Options) (*Session, error) {
 		return nil, errors.Join(err, rec.Close(time.Now().UTC()))
 	}
 	rec.Report.Peers, rec.Report.Kernel = r.Peers(), r.Kernel()
-	ss := &Session{Recorder: rec, rig: r, Runner: &lab.Runner{
+	ss := &Session{Recorder: rec, rig: r, boxes: s.Boxes, Runner: &lab.Runner{
 		Fabric: r, Known: s.Peers, Sink: rec, Seed: o.Seed, CleanLink: s.Links.Clean, Attempts: o.Attempts, Repeat: o.Repeat,
 	}}
 	return ss, rec.SaveReport()
@@ -61,6 +66,12 @@ func Start(ctx context.Context, s Selection, o Options) (*Session, error) {
 
 // InFlight is how many cells run at once unless the user says otherwise.
 func (s Selection) InFlight() int { return s.Fabric.Parallel(runtime.NumCPU()) }
+
+// Prove runs the positive controls of the run's boxes: what they are known
+// for must be found, or the run's silence about them means nothing.
+func (s *Session) Prove(ctx context.Context) error {
+	return s.boxes.Prove(ctx, s.Recorder.Report.Boxes, s.Seed)
+}
 
 // End stops the fabric, closes the run directory and renders its pages.
 func (s *Session) End() error {

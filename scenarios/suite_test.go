@@ -1,6 +1,7 @@
 package scenarios
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -26,12 +27,14 @@ import (
 // root nor Docker.
 var (
 	flags = struct {
-		fabric, level, links, clients, servers, groups, out *string
-		seed                                                *uint64
+		fabric, level, links, boxes, boxFile, clients, servers, groups, out *string
+		seed                                                                *uint64
 	}{
 		flag.String("fabric", "embedded", "embedded, containers or auto"),
 		flag.String("level", "smoke", LevelsHelp()),
 		flag.String("links", "", "comma separated; empty: the level's"),
+		flag.String("boxes", "", "comma separated chains a+b of middleboxes; empty: none"),
+		flag.String("box-file", "", "YAML file with boxes of your own"),
 		flag.String("clients", "", "comma separated; empty: the level's"),
 		flag.String("servers", "", "comma separated; empty: the level's"),
 		flag.String("groups", "", "comma separated; empty: the level's"),
@@ -53,7 +56,7 @@ func TestMain(m *testing.M) {
 // TestScenarios builds the tree before anything runs: the plan is pure, so
 // every parallel process builds the same one.
 func TestScenarios(t *testing.T) {
-	a := Axes{Fabric: *flags.fabric, Level: *flags.level, Links: split(*flags.links), Clients: split(*flags.clients), Servers: split(*flags.servers), Groups: split(*flags.groups)}
+	a := Axes{Fabric: *flags.fabric, Level: *flags.level, Links: split(*flags.links), Boxes: split(*flags.boxes), BoxFile: *flags.boxFile, Clients: split(*flags.clients), Servers: split(*flags.servers), Groups: split(*flags.groups)}
 	var err error
 	if chosen, err = a.Choose(context.Background()); err != nil {
 		t.Fatal(err)
@@ -67,14 +70,14 @@ func split(s string) []string {
 	if s == "" {
 		return nil
 	}
-	return strings.Split(s, ",")
+	return lab.SplitNames(s)
 }
 
 // describe makes one It per cell, labelled by its axes.
 func describe(p lab.Plan) {
 	Describe("cells", func() {
 		for _, c := range p.Cells {
-			It(c.ID, Label("client:"+string(c.Client), "server:"+string(c.Server), "link:"+c.Link, label("offer:", c.Offer), label("accept:", c.Accept)), func(ctx SpecContext) {
+			It(c.ID, Label("client:"+string(c.Client), "server:"+string(c.Server), "link:"+c.Link, "boxes:"+cmp.Or(strings.ReplaceAll(strings.Join(c.Boxes, " then "), ",", " "), NoBox), label("offer:", c.Offer), label("accept:", c.Accept)), func(ctx SpecContext) {
 				v, err := verdict(ctx, c)
 				Expect(err).NotTo(HaveOccurred())
 				AddReportEntry(string(v.Outcome), ReportEntryVisibilityFailureOrVerbose, v.Why)
@@ -170,11 +173,15 @@ func openDesk() (string, error) {
 	addr := filepath.Join(dir, "desk")
 	l, err := net.Listen("unix", addr)
 	close1 = func() error {
+		err := session.Prove(ctx)
+		for _, m := range session.Recorder.Report.Missed() {
+			err = errors.Join(err, errors.New(m))
+		}
 		stop()
 		if l != nil {
 			l.Close()
 		}
-		return errors.Join(session.End(), os.RemoveAll(dir))
+		return errors.Join(err, session.End(), os.RemoveAll(dir))
 	}
 	if err != nil {
 		return "", err

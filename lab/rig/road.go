@@ -61,5 +61,9 @@ func (r road) travel(ctx context.Context, carrier netem.Carrier, c lab.Cell, see
 	case handshakeErr != nil:
 		return refusedToRun(role, handshakeErr)
 	}
-	return withTrace(e, trace, link, starved(time.Now())), nil
+	e = withTrace(e, trace, link, starved(time.Now()))
+	for i := range e.Path.Boxes {
+		e.Path.Boxes[i].Fix = r.boxes.fix(e.Path.Boxes[i].Box)
+	}
+	return e, nil
 }

@@ -235,28 +235,3 @@ func fill(text string, params []Param, used map[string]bool) (string, error) {
 	})
 	return out, err
 }
-
-// paramValue is what can stand in a cell id and in a list.
-var paramValue = regexp.MustCompile(`^[A-Za-z0-9._:-]+$`)
-
-// ParseRef takes "name{param=value,...}" apart. A name without braces sets no
-// parameter.
-func ParseRef(ref string) (name string, set []Param, err error) {
-	name, rest, braces := strings.Cut(ref, "{")
-	if !braces {
-		return ref, nil, nil
-	}
-	inside, shut := strings.CutSuffix(rest, "}")
-	if !shut || inside == "" {
-		return "", nil, fmt.Errorf("read box %q: want NAME{parameter=value,...}", ref)
-	}
-	if set, err = parseParams(inside); err != nil {
-		return "", nil, fmt.Errorf("read box %q: %w", ref, err)
-	}
-	for _, p := range set {
-		if !paramValue.MatchString(p.Value) {
-			return "", nil, fmt.Errorf("read box %q: the value of %s holds more than letters, digits, dots, dashes and colons", ref, p.Name)
-		}
-	}
-	return name, set, nil
-}

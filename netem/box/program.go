@@ -94,3 +94,17 @@ func splitOutside(text string, sep byte) []string {
 	}
 	return append(parts, text[from:])
 }
+
+// Help lists the conditions and actions, one a line.
+func Help() string {
+	var b strings.Builder
+	b.WriteString("Conditions (when), joined by &&:\n")
+	for _, k := range conditions {
+		fmt.Fprintf(&b, "  %-28s %s\n", k.name+formTexts[k.form], k.about)
+	}
+	b.WriteString("Actions (do, otherwise), joined by +:\n")
+	for _, k := range acts {
+		fmt.Fprintf(&b, "  %s\n  %-28s %s\n", k.usage(), "", k.about)
+	}
+	return b.String()
+}

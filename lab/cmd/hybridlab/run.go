@@ -76,6 +76,9 @@ func (f *runFlags) run(cmd *cobra.Command) error {
 	ss.Recorder.OnVerdict = bar.add
 	err = ss.Run(ctx, s.Plan.Cells, f.parallel)
 	bar.end()
+	if err == nil {
+		err = ss.Prove(ctx)
+	}
 	if err != nil {
 		err = interrupted(ctx, broken(err))
 	}
@@ -119,7 +122,9 @@ func show(w io.Writer, d *lab.RunDir) error {
 			findings += n
 		}
 	}
-	switch {
+	switch missed := d.Report.Missed(); {
+	case len(missed) > 0:
+		return broken(fmt.Errorf("%s (%d such): the lab does not see what that box is known for", missed[0], len(missed)))
 	case d.Report.Counts[lab.Fault] > 0:
 		return broken(fmt.Errorf("%d cells could not be run: the lab failed, see outcome \"fault\"", d.Report.Counts[lab.Fault]))
 	case findings > 0:
