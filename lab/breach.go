@@ -3,6 +3,8 @@ package lab
 import (
 	"slices"
 	"strings"
+
+	"hybridlab/lab/wire"
 )
 
 // Breach is how a client's hello breaks the protocol on purpose, and what a
@@ -31,7 +33,7 @@ func (b Breach) answers(usual []Result) []Result {
 	}
 	var out []Result
 	for _, r := range usual {
-		if r.Outcome == Refused || b.MayPass || r.Group.PostQuantum() == b.Classical {
+		if r.Outcome == Refused || b.MayPass || !b.spoils(r.Group) {
 			out = append(out, r)
 		}
 	}
@@ -41,6 +43,11 @@ func (b Breach) answers(usual []Result) []Result {
 		}
 	}
 	return out
+}
+
+// spoils reports whether the share of g is among the broken ones.
+func (b Breach) spoils(g wire.Group) bool {
+	return b.What != "" && g.PostQuantum() != b.Classical
 }
 
 // answered: the handshake broke after a server had answered what it had to

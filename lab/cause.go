@@ -12,6 +12,7 @@ const (
 	CausePacketLoss               Cause = "packet-loss"                // the link lost what the handshake needed
 	CauseCorruption               Cause = "corruption"                 // the link changed bytes
 	CauseHelloRewritten           Cause = "hello-rewritten"            // the server saw another hello than the client sent
+	CauseShareMalformed           Cause = "share-malformed"            // a key share that cannot be of its group, by its size or its bytes
 	CauseHRRIgnored               Cause = "hrr-ignored"                // HelloRetryRequest sent, no second ClientHello came
 	CauseServerPreferredClassical Cause = "server-preferred-classical" // a classical share beat a common post-quantum group
 	CauseClientPreferredClassical Cause = "client-preferred-classical" // the client's own order or shares made it classical
@@ -31,6 +32,7 @@ const (
 	CauseUnexpectedGroup          Cause = "unexpected-group"   // completed with a group the rules do not predict
 	CauseUnexpectedSuccess        Cause = "unexpected-success" // completed where a refusal was predicted
 	CauseUnexpectedHRR            Cause = "unexpected-hrr"     // a round trip more, or one fewer, than predicted
+	CauseHelloSizeDiffers         Cause = "hello-size-differs" // as predicted, but for a hello's size
 	CauseTooSlow                  Cause = "too-slow"
 )
 

@@ -32,9 +32,11 @@ var rules = []func(*judge) bool{
 	(*judge).misroute,
 	(*judge).misreport,
 	(*judge).leaked,
+	(*judge).malformed,
 	(*judge).downgrade,
 	(*judge).surprise,
 	(*judge).slow,
+	(*judge).sizes,
 	(*judge).agreed,
 	(*judge).refused,
 	(*judge).answered,
@@ -60,6 +62,7 @@ func newVerdict(o Observation, p Prediction, controls []ControlTaken) Verdict {
 		h := o.Wire.ClientHellos[0]
 		v.HelloBytes, v.HelloSegments, v.HelloRecords = h.Bytes, h.Segments, h.Records
 	}
+	v.PredictedBytes, v.Hellos = p.Hellos.First(), p.Hellos.seen(o.Wire)
 	if sh := o.Wire.ServerHello; sh != nil {
 		v.Version = versionName(sh.Version)
 		v.Group = groupName(sh)
@@ -283,16 +286,18 @@ func (j *judge) agreed() bool {
 // refused: a server's alert, where the rules say refusal; or, where it is for
 // the client to look at the server's certificate, the client's.
 func (j *judge) refused() bool {
+	a, ok := j.refusal()
+	return ok && j.decide(Refused, "", "", "%s: the %s sent %s, as predicted", j.p.reason(), a.From, a.Name)
+}
+
+func (j *judge) refusal() (Alert, bool) {
 	a, ok := j.alert()
 	if sh := j.o.Wire.ServerHello; !ok || sh != nil && (a.From != blameClient || sh.Version >= versionTLS13) {
-		return false
+		return Alert{}, false
 	}
-	for _, r := range j.p.Allowed {
-		if r.Outcome == Refused && (a.Name == r.Alert || r.Alert == "") {
-			return j.decide(Refused, "", "", "%s: the %s sent %s, as predicted", j.p.reason(), a.From, a.Name)
-		}
-	}
-	return false
+	return a, slices.ContainsFunc(j.p.Allowed, func(r Result) bool {
+		return r.Outcome == Refused && (a.Name == r.Alert || r.Alert == "")
+	})
 }
 
 func (j *judge) alert() (Alert, bool) {

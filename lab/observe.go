@@ -59,13 +59,22 @@ type Wire struct {
 
 // Hello sums up one ClientHello and how it was cut.
 type Hello struct {
-	Bytes    int          `json:"bytes"`    // record headers included
-	Segments int          `json:"segments"` // TCP segments that carried it
-	Records  int          `json:"records"`  // TLS records that carried it
-	Groups   []wire.Group `json:"groups"`   // supported_groups
-	Shares   []wire.Group `json:"shares"`   // key_share entries
-	TLS13    bool         `json:"tls13"`    // supported_versions lists 0x0304
-	SHA256   string       `json:"sha256"`   // of the handshake message: equal hellos were not rewritten
+	Bytes    int          `json:"bytes"`             // record headers included
+	Segments int          `json:"segments"`          // TCP segments that carried it
+	Records  int          `json:"records"`           // TLS records that carried it
+	Groups   []wire.Group `json:"groups"`            // supported_groups
+	Shares   []wire.Group `json:"shares"`            // key_share entries
+	Faults   []ShareFault `json:"faults,omitempty"`  // shares that cannot be of their group
+	TLS13    bool         `json:"tls13"`             // supported_versions lists 0x0304
+	Session  *int         `json:"session,omitempty"` // bytes of legacy_session_id
+	SHA256   string       `json:"sha256"`            // of the handshake message: equal hellos were not rewritten
+}
+
+// ShareFault is a key share that cannot be of its group, by its size or by
+// what its bytes give away.
+type ShareFault struct {
+	Group wire.Group `json:"group"`
+	What  string     `json:"what"` // "1215 bytes, not 1216"
 }
 
 // ServerHello sums up a ServerHello or HelloRetryRequest, or, for TLS 1.2,
@@ -75,6 +84,8 @@ type ServerHello struct {
 	Version uint16     `json:"version"` // selected: 0x0304 for TLS 1.3
 	Group   wire.Group `json:"group"`   // 0: none (a PSK, RSA key exchange)
 	Cipher  uint16     `json:"cipher"`
+	Fault   string     `json:"fault,omitempty"`  // why its share cannot be of the group
+	Cookie  int        `json:"cookie,omitempty"` // bytes of a HelloRetryRequest's cookie
 }
 
 // Alert is a plaintext alert record.

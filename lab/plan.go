@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -100,12 +101,23 @@ func why(c Cell, known Catalogue) string {
 	if w := known.Unsupported(c.Server, ServerRole, c.Accept); w != "" {
 		return fmt.Sprintf("server %s: %s", c.Server, w)
 	}
-	for _, id := range []PeerID{c.Client, c.Server} {
-		if certs := known.Rules(id).Certs; certs != nil && c.Cert != "" && !slices.Contains(certs, c.Cert) {
-			return fmt.Sprintf("%s: it knows no certificate of kind %s", id, c.Cert)
-		}
+	if verifies := known.Rules(c.Client).Certs; !c.certIn(verifies) {
+		return fmt.Sprintf("client %s: it cannot verify a certificate of kind %s", c.Client, c.Cert)
+	}
+	server := known.Rules(c.Server)
+	shows := server.Shows
+	if shows == nil {
+		shows = server.Certs
+	}
+	if !c.certIn(shows) {
+		return fmt.Sprintf("server %s: it cannot show a certificate of kind %s", c.Server, c.Cert)
 	}
 	return ""
+}
+
+// certIn reports whether the cell's kind of certificate is among them.
+func (c Cell) certIn(kinds []string) bool {
+	return kinds == nil || slices.Contains(kinds, cmp.Or(c.Cert, DefaultCert))
 }
 
 // Digest identifies the plan: SHA-256 over its cells, 16 hex digits.

@@ -47,6 +47,7 @@ type Prediction struct {
 	Breach   string       // what is wrong on purpose with the client's hello
 	NoCommon bool         // the ends have no group in common
 	Why      string       // what a refusal is for, where it is neither of the two
+	Hellos   Hellos       // their sizes
 }
 
 // Strings lists the allowed results for a verdict.
@@ -61,6 +62,12 @@ func (p Prediction) Strings() []string {
 // Predict applies the client's share rule and the server's selection rule to
 // a cell (RFC 8446 sections 4.1.1 and 4.2.8 leave both to the stack).
 func Predict(c Cell, client, server Rules) Prediction {
+	p := predict(c, client, server)
+	p.Hellos = hellos(c, client, server)
+	return p
+}
+
+func predict(c Cell, client, server Rules) Prediction {
 	offered, accepted := client.listed(c.Offer), server.listed(c.Accept)
 	if p, ok := predictOld(c, offered, accepted, client, server); ok {
 		return p
@@ -85,9 +92,14 @@ func Predict(c Cell, client, server Rules) Prediction {
 		}
 	}
 	p.NoCommon = len(common) == 0
-	known := client.Shares != ShareUnknown || c.Offer.Explicit() || client.Default.Explicit() && c.Offer.Default()
-	p.Allowed = client.Breach.answers(server.allowed(common, p.Shares, known))
+	p.Allowed = client.Breach.answers(server.allowed(common, p.Shares, client.sharesKnown(c.Offer)))
 	return p
+}
+
+// sharesKnown reports whether it is known for which groups the offer sends a
+// share.
+func (r Rules) sharesKnown(o Offer) bool {
+	return r.Shares != ShareUnknown || o.Explicit() || o.Default() && r.Default.Explicit()
 }
 
 // allowed is what the server may make of the common groups. Where the shares

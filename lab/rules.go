@@ -35,11 +35,15 @@ type Rules struct {
 	TLS12, TLS13 bool
 	// Old is how it chooses in TLS 1.2.
 	Old OldRules
-	// Certs are the kinds of server certificate it can show and verify; nil:
-	// every kind there is.
+	// Certs are the kinds of server certificate it can verify as a client and
+	// show as a server; nil: every kind there is.
 	Certs []string
+	// Shows, where there is one, is the list of a server in place of Certs.
+	Shows []string
 	// Breach is what is wrong on purpose with this client's key shares.
 	Breach Breach
+	// Hello is what its hellos weigh.
+	Hello HelloSize
 	// Retry: the server asks every client for a second hello, also where
 	// nothing is missing from the first.
 	Retry bool

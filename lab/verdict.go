@@ -106,10 +106,12 @@ type Verdict struct {
 	Version   string   `json:"version,omitempty"`
 	HRR       *bool    `json:"hrr,omitempty"`
 
-	HelloBytes    int     `json:"hello_bytes,omitempty"`
-	HelloSegments int     `json:"hello_segments,omitempty"`
-	HelloRecords  int     `json:"hello_records,omitempty"`
-	HandshakeMS   float64 `json:"handshake_ms,omitempty"` // absent where the engine was late
+	HelloBytes     int         `json:"hello_bytes,omitempty"`
+	PredictedBytes int         `json:"predicted_hello_bytes,omitempty"` // by the client's rules; absent: no claim
+	HelloSegments  int         `json:"hello_segments,omitempty"`
+	HelloRecords   int         `json:"hello_records,omitempty"`
+	Hellos         []HelloSeen `json:"hellos,omitempty"`       // both ends', in order; those that are not all there apart
+	HandshakeMS    float64     `json:"handshake_ms,omitempty"` // absent where the engine was late
 
 	Trigger   string         `json:"trigger,omitempty"`
 	Threshold int            `json:"threshold,omitempty"`
@@ -130,6 +132,13 @@ func (v Verdict) Comparable() Verdict {
 		v.Attempts[i].HandshakeMS = 0
 	}
 	return v
+}
+
+// HelloSeen is a hello as it left its sender, and its size as predicted.
+type HelloSeen struct {
+	Message   string `json:"message"` // "ClientHello", "HelloRetryRequest" or "ServerHello"
+	Bytes     int    `json:"bytes"`   // record headers included
+	Predicted int    `json:"predicted,omitempty"`
 }
 
 // Attempt is one run of the cell; every one is recorded.

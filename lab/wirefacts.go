@@ -320,21 +320,21 @@ func (t *talk) hellos() []Hello {
 	var out []Hello
 	for _, m := range e.msgs {
 		if isClientHello(m) {
-			h := e.hello(m)
-			sum := sha256.Sum256(m.Raw)
-			h.SHA256 = hex.EncodeToString(sum[:])
-			out = append(out, h)
+			out = append(out, e.hello(m, true))
 		}
 	}
 	if e.cut != nil && isClientHello(*e.cut) {
-		out = append(out, e.hello(*e.cut))
+		out = append(out, e.hello(*e.cut, false))
 	}
 	return out
 }
 
-func (e *speech) hello(m wire.Message) Hello {
+// hello sums up one of them; of one that is not all there, neither the digest
+// nor the last share can be judged.
+func (e *speech) hello(m wire.Message, whole bool) Hello {
 	ch, err := wire.ParseClientHello(m.Body)
 	e.note(err)
+	session := len(ch.SessionID)
 	h := Hello{
 		Bytes:    m.End - m.Offset,
 		Segments: len(e.stream.Carried(uint64(m.Offset), uint64(m.End))),
@@ -342,9 +342,17 @@ func (e *speech) hello(m wire.Message) Hello {
 		Groups:   append([]wire.Group{}, ch.Groups...),
 		Shares:   make([]wire.Group, 0, len(ch.Shares)),
 		TLS13:    slices.Contains(ch.Versions, versionTLS13),
+		Session:  &session,
 	}
 	for _, s := range ch.Shares {
 		h.Shares = append(h.Shares, s.Group)
+		if what := s.Group.ShareFault(s.Data, true); what != "" && whole {
+			h.Faults = append(h.Faults, ShareFault{s.Group, what})
+		}
+	}
+	if whole {
+		sum := sha256.Sum256(m.Raw)
+		h.SHA256 = hex.EncodeToString(sum[:])
 	}
 	return h
 }
@@ -360,10 +368,13 @@ func (t *talk) readServer() {
 		case m.Type == wire.HandshakeServerHello && t.hello == nil:
 			sh, err := wire.ParseServerHello(m.Body)
 			e.note(err)
-			h := &ServerHello{Bytes: m.End - m.Offset, Version: sh.Selected, Group: sh.Group, Cipher: sh.Cipher}
+			h := &ServerHello{Bytes: m.End - m.Offset, Version: sh.Selected, Group: sh.Group, Cipher: sh.Cipher, Cookie: len(sh.Cookie)}
 			if sh.HRR() {
 				t.hrr = cmp.Or(t.hrr, h)
 				continue
+			}
+			if sh.Selected == versionTLS13 && sh.Group != 0 {
+				h.Fault = sh.Group.ShareFault(sh.Share, false)
 			}
 			t.hello = h
 			t.helloAt, _ = e.stream.At(uint64(m.End - 1))

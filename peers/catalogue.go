@@ -98,6 +98,7 @@ func (c Catalogue) Bring(id lab.PeerID, img Image) (Peer, error) {
 		}
 	}
 	p.ID, p.Image, p.Folder, p.Suite, p.local, p.set = id, img.Ref, "", "", nil, nil
+	p.Rules.Hello = lab.HelloSize{} // of the row's version, not of this one
 	return p, nil
 }
 
@@ -109,6 +110,7 @@ func (c Catalogue) Recall(id lab.PeerID, client, server []wire.Group, rules lab.
 		p = Peer{Rules: rules, driver: contract{}}
 	}
 	p.ID, p.Image, p.local, p.set, p.Roles = id, "recorded", nil, nil, nil
+	p.Rules.Hello = lab.HelloSize{}
 	if p.Groups = client; client != nil {
 		p.Roles = append(p.Roles, lab.ClientRole)
 	}
@@ -147,6 +149,7 @@ const (
 	labelGroups  = "hybridlab.groups"
 	labelDefault = "hybridlab.default"
 	labelShares  = "hybridlab.default.shares"
+	labelCerts   = "hybridlab.certs"
 )
 
 // byContract makes a row of what an image says of itself. How it chooses is
@@ -174,6 +177,15 @@ func byContract(img Image) (p Peer, err error) {
 	}
 	if p.Rules.Default, err = parseContractOffer(label(labelDefault), label(labelShares)); err != nil {
 		return p, fmt.Errorf("labels %s and %s: %w", labelDefault, labelShares, err)
+	}
+	p.Rules.Certs = classicalCerts
+	if certs := label(labelCerts); certs != "" {
+		p.Rules.Certs = strings.Split(certs, ",")
+		for _, kind := range p.Rules.Certs {
+			if err := CheckCert(kind); err != nil {
+				return p, fmt.Errorf("label %s: %w (%s)", labelCerts, err, contractPage)
+			}
+		}
 	}
 	return p, nil
 }

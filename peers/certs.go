@@ -15,6 +15,8 @@ import (
 	"math/big"
 	"sync"
 	"time"
+
+	"hybridlab/peers/crafted"
 )
 
 // Authority is a certificate authority made in memory for one run. It is
@@ -80,15 +82,15 @@ func (a *Authority) Issue(cn, kind string) (Identity, error) {
 		tmpl.KeyUsage |= x509.KeyUsageKeyEncipherment // as sites have it: TLS 1.2 may want to encrypt with the key
 	}
 	tmpl.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
-	der, err := x509.CreateCertificate(rand.Reader, tmpl, c.issuer, c.leaf.Public(), c.issuerKey)
+	der, err := c.sign(tmpl, c.leaf)
 	if err != nil {
 		return Identity{}, fmt.Errorf("issue certificate for %q: %w", cn, err)
 	}
-	pkcs8, err := x509.MarshalPKCS8PrivateKey(private(c.leaf))
+	key, err := pkcs8(c.leaf)
 	if err != nil {
 		return Identity{}, fmt.Errorf("issue certificate for %q: %w", cn, err)
 	}
-	return Identity{CN: cn, Cert: append(block("CERTIFICATE", der), c.above...), Key: block("PRIVATE KEY", pkcs8)}, nil
+	return Identity{CN: cn, Cert: append(block("CERTIFICATE", der), c.above...), Key: block("PRIVATE KEY", key)}, nil
 }
 
 // template has a serial number of constant length: 8 bytes, positive, the
@@ -161,6 +163,9 @@ func (i Identity) load() ([][]byte, crypto.Signer, error) {
 	if len(chain) == 0 || b == nil {
 		return nil, nil, errors.New("load server identity: no PEM certificate or key in it")
 	}
+	if key, err := crafted.ParseMLDSA(b.Bytes); err == nil {
+		return chain, key, nil
+	}
 	key, err := x509.ParsePKCS8PrivateKey(b.Bytes)
 	if err != nil {
 		return nil, nil, fmt.Errorf("load server identity: %w", err)
@@ -173,7 +178,7 @@ func (i Identity) load() ([][]byte, crypto.Signer, error) {
 	case *rsa.PrivateKey:
 		return chain, key, nil // its signatures are of one length
 	}
-	return nil, nil, fmt.Errorf("load server identity: want an ECDSA P-256 or RSA key, got %T", key)
+	return nil, nil, fmt.Errorf("load server identity: want an ECDSA P-256, RSA or ML-DSA key, got %T", key)
 }
 
 // pool is the set of roots in a PEM file.

@@ -13,14 +13,16 @@ import (
 	"strings"
 
 	"hybridlab/lab"
+	"hybridlab/peers/crafted"
 )
 
-// certKind is what a server shows: the size of its key, and what stands
-// between its certificate and the CA.
+// certKind is what a server shows: its key, and what stands between its
+// certificate and the CA.
 type certKind struct {
 	about string
-	rsa   int   // bits; 0: ECDSA P-256
-	above []int // intermediates, each padded by so many bytes
+	rsa   int    // bits; 0: not RSA
+	mldsa string // parameter set; empty, too: ECDSA P-256
+	above []int  // intermediates with keys alike, each padded by so many bytes
 }
 
 // certKinds by name. The CA itself is ECDSA P-256 and is never sent.
@@ -29,7 +31,14 @@ var certKinds = map[string]certKind{
 	"rsa2048":       {about: "RSA 2048, issued by the CA", rsa: 2048},
 	"rsa4096-chain": {about: "RSA 4096 below two intermediates, as large sites have", rsa: 4096, above: []int{0, 0}},
 	"large-chain":   {about: "ECDSA P-256 below two intermediates of 9 kB: more than an initial congestion window", above: []int{9000, 9000}},
+	"mldsa44":       {about: "ML-DSA-44, issued by the CA", mldsa: "ML-DSA-44"},
+	"mldsa65":       {about: "ML-DSA-65, issued by the CA", mldsa: "ML-DSA-65"},
+	"mldsa87":       {about: "ML-DSA-87, issued by the CA", mldsa: "ML-DSA-87"},
+	"mldsa65-chain": {about: "ML-DSA-65 below an intermediate of ML-DSA-65: all that is sent is post-quantum", mldsa: "ML-DSA-65", above: []int{0}},
 }
+
+// classicalCerts are the kinds that everybody knows.
+var classicalCerts = slices.DeleteFunc(CertKinds(), func(kind string) bool { return certKinds[kind].mldsa != "" })
 
 // CertKinds lists the kinds of certificate, sorted.
 func CertKinds() []string { return slices.Sorted(maps.Keys(certKinds)) }
@@ -71,24 +80,32 @@ func (a *Authority) chain(kind string) (chain, error) {
 		return *c, nil
 	}
 	own := *c
-	key, err := newKey()
-	own.leaf = key
+	var err error
+	own.leaf, err = certKinds[kind].newKey()
 	return own, err
 }
 
-func (a *Authority) newChain(k certKind) (chain, error) {
-	c := chain{issuer: a.cert, issuerKey: a.key}
+func (a *Authority) newChain(k certKind) (c chain, err error) {
+	c = chain{issuer: a.cert, issuerKey: a.key}
 	for _, padding := range k.above {
 		if err := c.descend(k, padding); err != nil {
 			return chain{}, err
 		}
 	}
-	if k.rsa == 0 {
-		return c, nil
+	if k.rsa != 0 {
+		c.leaf, err = k.newKey()
 	}
-	var err error
-	c.leaf, err = rsa.GenerateKey(rand.Reader, k.rsa)
 	return c, err
+}
+
+func (k certKind) newKey() (crypto.Signer, error) {
+	switch {
+	case k.rsa != 0:
+		return rsa.GenerateKey(rand.Reader, k.rsa)
+	case k.mldsa != "":
+		return crafted.NewMLDSA(k.mldsa, rand.Reader)
+	}
+	return newKey()
 }
 
 // paddingOID marks the extension that makes an intermediate large; it is not
@@ -97,11 +114,10 @@ var paddingOID = asn1.ObjectIdentifier{2, 999, 1}
 
 // descend adds an intermediate below the present issuer.
 func (c *chain) descend(k certKind, padding int) error {
-	var key crypto.Signer
-	var err error
-	if key, err = newKey(); k.rsa != 0 {
-		key, err = rsa.GenerateKey(rand.Reader, 2048)
+	if k.rsa != 0 {
+		k.rsa = 2048
 	}
+	key, err := k.newKey()
 	if err != nil {
 		return err
 	}
@@ -117,7 +133,7 @@ func (c *chain) descend(k certKind, padding int) error {
 		}
 		tmpl.ExtraExtensions = []pkix.Extension{{Id: paddingOID, Value: value}}
 	}
-	der, err := x509.CreateCertificate(rand.Reader, tmpl, c.issuer, key.Public(), c.issuerKey)
+	der, err := c.sign(tmpl, key)
 	if err != nil {
 		return fmt.Errorf("make intermediate certificate: %w", err)
 	}
@@ -129,10 +145,13 @@ func (c *chain) descend(k certKind, padding int) error {
 	return nil
 }
 
-// private is the key that PKCS #8 knows.
-func private(key crypto.Signer) any {
-	if s, ok := key.(signer); ok {
-		return s.PrivateKey
+// pkcs8 is a private key, DER.
+func pkcs8(key crypto.Signer) ([]byte, error) {
+	switch key := key.(type) {
+	case crafted.MLDSA:
+		return key.PKCS8(), nil
+	case signer:
+		return x509.MarshalPKCS8PrivateKey(key.PrivateKey)
 	}
-	return key
+	return x509.MarshalPKCS8PrivateKey(key)
 }

@@ -48,7 +48,7 @@ func openssl30() lab.Rules {
 	return r
 }
 
-// openssl35 are those of 3.5 and later, which has tuples and hybrids. line
+// openssl35 are those of 3.5 and later, which has tuples, hybrids and ML-DSA. line
 // is the line of a server's configuration that ranks the hybrid; a client has none.
 func openssl35(line string) lab.Rules {
 	r := lab.Rules{
@@ -57,6 +57,7 @@ func openssl35(line string) lab.Rules {
 		Pick:        lab.PickTier,
 		ClientOrder: true,
 		NoMatch:     "handshake_failure",
+		Certs:       CertKinds(),
 		Old:         opensslOld,
 	}
 	if line != "" {

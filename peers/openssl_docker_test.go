@@ -385,6 +385,7 @@ func choicesOf(t *testing.T, p Peer, c *container, accept string) (lines []strin
 			wait = c.start(t, command(t, p, Request{Role: lab.ServerRole, Addr: addr, Offer: lab.MustOffer(accept), Identity: identity(t, "one")}))
 		}
 		conn, _, _ := dial(t, "crafted", addr, Request{Offer: lab.MustOffer(offer)})
+		conn.checkSizes(t, lab.NewCell(crafted.ID, p.ID, lab.MustOffer(offer), lab.MustOffer(accept), "clean"), crafted, p)
 		lines = append(lines, fmt.Sprintf("server %s, offered %s: %v", accept, offer, conn.look(t).result))
 		if p.Exclusive() {
 			wait()

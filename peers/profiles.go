@@ -85,7 +85,7 @@ var profiles = []profile{
 	{"pad-4000", "the hello is padded to 4,000 bytes", lab.ClientRole, "pad=4000", nil, false, threeHybrids},
 	{"pad-17000", "the hello is padded to 17,000 bytes and takes two TLS records", lab.ClientRole, "pad=17000", nil, false, threeHybrids},
 	{"late-name", "server_name is the last extension, behind the shares", lab.ClientRole, "late-name", nil, false, threeHybrids},
-	{"ml-dsa", "ML-DSA signature schemes are advertised", lab.ClientRole, "ml-dsa", nil, false, threeHybrids},
+	{"ml-dsa", "ML-DSA signature schemes are advertised, and understood", lab.ClientRole, "ml-dsa", nil, false, threeHybrids},
 
 	// Servers. Those that die are findings, and must be told apart.
 	{"hrr", "every hello is answered with a HelloRetryRequest, for a cookie where no share is missing", lab.ServerRole, "hrr", nil, false, threeHybrids},
@@ -94,8 +94,12 @@ var profiles = []profile{
 	{"hrr-alert", "the second hello is answered with illegal_parameter", lab.ServerRole, "hrr,death=alert", nil, false, threeHybrids},
 }
 
-// withProfiles adds a row for every profile to the rows of stacks.
+// withProfiles adds a row for every profile to the rows of stacks, and to each
+// what is kept apart from the rows.
 func withProfiles(rows []Peer) []Peer {
+	for i := range rows {
+		rows[i] = rows[i].complete()
+	}
 	stack := rows[slices.IndexFunc(rows, func(p Peer) bool { return p.ID == "crafted" })]
 	for _, f := range profiles {
 		rows = append(rows, f.of(stack))

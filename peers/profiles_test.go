@@ -91,6 +91,7 @@ func answersOf(t *testing.T, server Peer, up func(lab.Offer) netip.AddrPort) (li
 				continue
 			}
 			conn, end, _ := dial(t, id, up(c.Accept), Request{Offer: c.Offer, Timeout: 5 * time.Second})
+			conn.checkSizes(t, lab.NewCell(id, server.ID, c.Offer, c.Accept, "clean"), client, server)
 			lines = append(lines, fmt.Sprintf("%s %s: %s", id, c.Accept, verdictOn(allowed(client, server, c), conn, end)))
 		}
 	}

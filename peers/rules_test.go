@@ -70,6 +70,7 @@ func tryRules(t *testing.T, running served, client lab.PeerID, s Peer, offer, ac
 	cell := lab.NewCell(c.ID, s.ID, lab.MustOffer(offer), lab.MustOffer(accept), "clean")
 	want := lab.Predict(cell, c.Rules, s.Rules)
 	conn, end, _ := dial(t, client, running.addr, Request{Offer: cell.Offer})
+	conn.checkSizes(t, cell, c, s)
 	got := conn.look(t)
 	if got.result != want.Allowed[0] || !slices.Equal(got.shares, want.Shares) {
 		t.Errorf("%s: shares %v, %v; predicted shares %v, %v", cell.ID, got.shares, got.result, want.Shares, want.Allowed[0])

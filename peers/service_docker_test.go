@@ -97,9 +97,14 @@ func keepRules(t *testing.T, p Peer, version string, lines []string) {
 func tryService(t *testing.T, p Peer, c *container, accept string) (lines []string) {
 	t.Helper()
 	addr := freePort(t)
+	crafted, err := Lookup("crafted")
+	if err != nil {
+		t.Fatal(err)
+	}
 	said := c.up(t, command(t, p, Request{Role: lab.ServerRole, Addr: addr, Offer: lab.MustOffer(accept), Identity: identity(t, "one")}), addr)
 	for _, offer := range triedOffers {
 		conn, end, _ := dial(t, "crafted", addr, Request{Offer: lab.MustOffer(offer)})
+		conn.checkSizes(t, lab.NewCell(crafted.ID, p.ID, lab.MustOffer(offer), lab.MustOffer(accept), "clean"), crafted, p)
 		result := conn.look(t).result
 		lines = append(lines, fmt.Sprintf("server %s, offered %s: %v", accept, offer, result))
 		if completed := result.Outcome != lab.Refused; end.Data != completed {

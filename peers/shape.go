@@ -42,7 +42,7 @@ var shapeSettings = []shapeSetting{
 	{"records", either, "the most bytes a TLS record of the hello has", "", func(s *Shape, v string) bool { return multiples(v, &s.Records) }},
 	{"late-name", lab.ClientRole, "", "server_name is the last extension, behind the shares", func(s *Shape, _ string) bool { s.LateName = true; return true }},
 	{"grease", lab.ClientRole, "", "reserved values stand in every list of the ClientHello", func(s *Shape, _ string) bool { s.GREASE = true; return true }},
-	{"ml-dsa", lab.ClientRole, "", "ML-DSA in signature_algorithms", func(s *Shape, _ string) bool { s.SigAlgs = append(s.SigAlgs, mlDSA...); return true }},
+	{"ml-dsa", lab.ClientRole, "", "ML-DSA in signature_algorithms, and understood", func(s *Shape, _ string) bool { s.SigAlgs = append(s.SigAlgs, mlDSA...); return true }},
 	{"ml-dsa-cert", lab.ClientRole, "", "ML-DSA in signature_algorithms_cert", func(s *Shape, _ string) bool { s.CertSigAlgs = mlDSA; return true }},
 	{"schemes", lab.ClientRole, "how many signature schemes nobody knows are advertised beside", "", func(s *Shape, v string) bool { return unknownSchemes(v, &s.SigAlgs) }},
 	{"flaw", lab.ClientRole, "one of " + join(crafted.Flaws()), "", func(s *Shape, v string) bool {
@@ -176,7 +176,10 @@ func shaped(p Peer, set []lab.Setting) (Peer, error) {
 		p.Groups, p.Rules.Default = f.with.groups, f.with.offer
 		p.Rules.Breach = lab.Breach{What: f.about, Alerts: f.alerts, MayPass: f.mayPass, Classical: shape.Classical}
 	}
-	p.Rules.Retry = shape.Retry
+	p.Rules.Retry, p.Rules.Hello = shape.Retry, weigh(craftedHello, shape)
+	if slices.Contains(shape.SigAlgs, mlDSA[0]) {
+		p.Rules.Certs = CertKinds() // what it advertises it understands
+	}
 	p.driver = contract{argv: []string{Binary, "peer", string(p.ID)}}
 	p.local = craftedStack{shape: shape, untouched: p.Rules.Default}
 	p.pause = time.Duration(len(shape.Segments)) * shape.Gap

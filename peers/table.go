@@ -86,7 +86,7 @@ var table = withProfiles([]Peer{
 			Pick:    lab.PickTierPostQuantum,
 			TLS13:   true,
 			NoMatch: "handshake_failure",
-			Certs:   []string{lab.DefaultCert, "large-chain"}, // it verifies ECDSA P-256 only
+			Shows:   CertKinds(), // and verifies ML-DSA only where it says so: crafted@ml-dsa
 		},
 		driver: contract{argv: []string{Binary, "peer", "crafted"}}, local: craftedStack{untouched: craftedDefault}, set: shaped,
 	},
@@ -232,6 +232,6 @@ var table = withProfiles([]Peer{
 
 // tls12 are the rules of a stack that is told to speak TLS 1.2 only.
 func tls12(r lab.Rules) lab.Rules {
-	r.TLS12 = true
+	r.TLS12, r.Certs = true, nil // ML-DSA is of TLS 1.3
 	return r
 }

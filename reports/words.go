@@ -41,6 +41,7 @@ var causeWords = map[lab.Cause]string{
 	lab.CausePacketLoss:               "the link lost packets the handshake needed",
 	lab.CauseCorruption:               "the link changed bytes",
 	lab.CauseHelloRewritten:           "the server received another ClientHello than the client sent",
+	lab.CauseShareMalformed:           "a key share cannot be of the group it is sent for",
 	lab.CauseHRRIgnored:               "a HelloRetryRequest got no second ClientHello",
 	lab.CauseServerPreferredClassical: "the server took a classical share although a post-quantum group was common",
 	lab.CauseClientPreferredClassical: "the client's own order or shares made it classical",
@@ -60,6 +61,7 @@ var causeWords = map[lab.Cause]string{
 	lab.CauseUnexpectedGroup:          "a group came out that the rules do not predict",
 	lab.CauseUnexpectedSuccess:        "a handshake completed where a refusal was predicted",
 	lab.CauseUnexpectedHRR:            "there was a HelloRetryRequest more or fewer than predicted",
+	lab.CauseHelloSizeDiffers:         "a hello is larger or smaller than predicted",
 	lab.CauseTooSlow:                  "the packets arrived in time and the answers did not",
 }
 

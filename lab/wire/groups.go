@@ -68,7 +68,7 @@ type GroupInfo struct {
 	Status      Status   `json:"status"`
 	ClientShare int      `json:"client_share,omitempty"` // bytes of key_exchange in a ClientHello; 0: not known
 	ServerShare int      `json:"server_share,omitempty"` // bytes of key_exchange in a ServerHello; 0: not known
-	Layout      string   `json:"layout,omitempty"`       // order of a hybrid's halves: "ML-KEM, then X25519"
+	Layout      string   `json:"layout,omitempty"`       // order of a hybrid's halves: "ML-KEM-768, then X25519"
 	Source      string   `json:"source"`                 // who defines it
 	Also        string   `json:"also,omitempty"`         // what else the same number has meant
 	Aliases     []string `json:"aliases,omitempty"`      // other names LookupGroup takes

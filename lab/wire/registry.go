@@ -46,14 +46,9 @@ var ffdheGroups = []GroupInfo{
 	{Group: 0x0104, Name: "ffdhe8192", Kind: FFDHE, ClientShare: 1024, ServerShare: 1024, Source: "RFC 7919"},
 }
 
-// The orders of halves of the groups that browsers and servers have deployed.
-// X25519MLKEM768 alone puts ML-KEM first, against the order its name suggests;
-// swapping the halves is a known interoperability bug.
-const (
-	kemFirst   = "ML-KEM, then X25519"
-	curveFirst = "EC point, then ML-KEM"
-	draftOrder = "X25519, then Kyber"
-)
+// In the layouts of these groups X25519MLKEM768 alone puts ML-KEM first, against
+// the order its name suggests; swapping the halves is a known interoperability
+// bug.
 
 var finalGroups = []GroupInfo{
 	{Group: MLKEM512, Name: "MLKEM512", Kind: PureKEM, ClientShare: 800, ServerShare: 768, Source: "draft-ietf-tls-mlkem",
@@ -62,30 +57,30 @@ var finalGroups = []GroupInfo{
 		Also: "frodo640shake in oqs-provider before 0.8"},
 	{Group: MLKEM1024, Name: "MLKEM1024", Kind: PureKEM, ClientShare: 1568, ServerShare: 1568, Source: "draft-ietf-tls-mlkem",
 		Also: "frodo976aes in oqs-provider before 0.8"},
-	{Group: SecP256r1MLKEM768, Name: "SecP256r1MLKEM768", Kind: Hybrid, ClientShare: 1249, ServerShare: 1153, Layout: curveFirst,
+	{Group: SecP256r1MLKEM768, Name: "SecP256r1MLKEM768", Kind: Hybrid, ClientShare: 1249, ServerShare: 1153, Layout: "P-256, then ML-KEM-768",
 		Source: "draft-ietf-tls-ecdhe-mlkem", Aliases: []string{"p256_mlkem768", "secp256r1-mlkem768"}},
-	{Group: X25519MLKEM768, Name: "X25519MLKEM768", Kind: Hybrid, ClientShare: 1216, ServerShare: 1120, Layout: kemFirst,
+	{Group: X25519MLKEM768, Name: "X25519MLKEM768", Kind: Hybrid, ClientShare: 1216, ServerShare: 1120, Layout: "ML-KEM-768, then X25519",
 		Source: "draft-ietf-tls-ecdhe-mlkem", Aliases: []string{"x25519_mlkem768", "x25519-mlkem768"}},
-	{Group: SecP384r1MLKEM1024, Name: "SecP384r1MLKEM1024", Kind: Hybrid, ClientShare: 1665, ServerShare: 1665, Layout: curveFirst,
+	{Group: SecP384r1MLKEM1024, Name: "SecP384r1MLKEM1024", Kind: Hybrid, ClientShare: 1665, ServerShare: 1665, Layout: "P-384, then ML-KEM-1024",
 		Source: "draft-ietf-tls-ecdhe-mlkem", Aliases: []string{"p384_mlkem1024", "secp384r1-mlkem1024"}},
 }
 
 // draftGroups were deployed, some at scale, before ML-KEM was final; servers
 // left behind still answer to them.
 var draftGroups = []GroupInfo{
-	{Group: 0x11ee, Name: "curveSM2MLKEM768", Kind: Hybrid, Status: Draft, ClientShare: 1249, ServerShare: 1153, Layout: curveFirst,
+	{Group: 0x11ee, Name: "curveSM2MLKEM768", Kind: Hybrid, Status: Draft, ClientShare: 1249, ServerShare: 1153, Layout: "curveSM2, then ML-KEM-768",
 		Source: "draft-yang-tls-hybrid-sm2-mlkem"},
-	{Group: 0x6399, Name: "X25519Kyber768Draft00", Kind: Hybrid, Status: Draft, ClientShare: 1216, ServerShare: 1120, Layout: draftOrder,
+	{Group: 0x6399, Name: "X25519Kyber768Draft00", Kind: Hybrid, Status: Draft, ClientShare: 1216, ServerShare: 1120, Layout: "X25519, then Kyber768",
 		Source: "draft-tls-westerbaan-xyber768d00", Aliases: []string{"x25519_kyber768"}},
-	{Group: 0x639a, Name: "SecP256r1Kyber768Draft00", Kind: Hybrid, Status: Draft, ClientShare: 1249, ServerShare: 1153, Layout: "EC point, then Kyber",
+	{Group: 0x639a, Name: "SecP256r1Kyber768Draft00", Kind: Hybrid, Status: Draft, ClientShare: 1249, ServerShare: 1153, Layout: "P-256, then Kyber768",
 		Source: "draft-kwiatkowski-tls-ecdhe-kyber", Aliases: []string{"p256_kyber768"}},
 	{Group: 0x4138, Name: "CECPQ2", Kind: Hybrid, Status: Private, ClientShare: 1170, ServerShare: 1170, Layout: "X25519, then HRSS",
 		Source: "BoringSSL, removed 2023"},
-	{Group: 0xfe30, Name: "X25519Kyber512Draft00", Kind: Hybrid, Status: Private, ClientShare: 832, ServerShare: 800, Layout: draftOrder,
+	{Group: 0xfe30, Name: "X25519Kyber512Draft00", Kind: Hybrid, Status: Private, ClientShare: 832, ServerShare: 800, Layout: "X25519, then Kyber512",
 		Source: "Cloudflare's Go fork", Also: "p521_frodo1344aes in oqs-provider 0.9 and later"},
-	{Group: 0xfe31, Name: "X25519Kyber768Draft00Old", Kind: Hybrid, Status: Private, ClientShare: 1216, ServerShare: 1120, Layout: draftOrder,
+	{Group: 0xfe31, Name: "X25519Kyber768Draft00Old", Kind: Hybrid, Status: Private, ClientShare: 1216, ServerShare: 1120, Layout: "X25519, then Kyber768",
 		Source: "BoringSSL 2023-01 to 2023-05, Cloudflare's Go fork", Also: "frodo1344shake in oqs-provider 0.9 and later"},
-	{Group: 0xfe32, Name: "P256Kyber768Draft00", Kind: Hybrid, Status: Private, ClientShare: 1249, ServerShare: 1153, Layout: "EC point, then Kyber",
+	{Group: 0xfe32, Name: "P256Kyber768Draft00", Kind: Hybrid, Status: Private, ClientShare: 1249, ServerShare: 1153, Layout: "P-256, then Kyber768",
 		Source: "Cloudflare's Go fork, offered to origins in 2026", Also: "CECPQ2b (X25519 with SIKE) in BoringSSL of 2019; p521_frodo1344shake in oqs-provider 0.9 and later"},
 	{Group: 0xfe33, Name: "CloudflareDummyKex", Status: Private, Source: "Cloudflare's Go fork: never selected, forces a HelloRetryRequest"},
 }

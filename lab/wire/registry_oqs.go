@@ -53,10 +53,11 @@ var kemSizes = map[string]size{
 	"ML-KEM-512": {800, 768}, "ML-KEM-768": {1184, 1088}, "ML-KEM-1024": {1568, 1568},
 	"frodo640": {9616, 9752}, "frodo976": {15632, 15792}, "frodo1344": {21520, 21696},
 	"efrodo640": {9616, 9720}, "efrodo976": {15632, 15744}, "efrodo1344": {21520, 21632},
+	"HRSS": {1138, 1138},
 }
 
 // curveSizes: an uncompressed point, or the u-coordinate (RFC 8446 section 4.2.8.2).
-var curveSizes = map[string]int{"X25519": 32, "X448": 56, "P-256": 65, "P-384": 97, "P-521": 133}
+var curveSizes = map[string]int{"X25519": 32, "X448": 56, "P-256": 65, "P-384": 97, "P-521": 133, "curveSM2": 65}
 
 func oqsKEM(g Group, name, kem, releases string) GroupInfo {
 	s := kemSizes[kem]

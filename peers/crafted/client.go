@@ -4,6 +4,8 @@ import (
 	"crypto/x509"
 	"slices"
 
+	circl "github.com/cloudflare/circl/sign"
+
 	"hybridlab/lab/wire"
 )
 
@@ -180,7 +182,7 @@ func (c *Conn) readServerAuth(serverSecret []byte) error {
 	if m, err = c.expect(msgCertificateVerify); err != nil {
 		return err
 	}
-	if err := verifySignature(certs[0].PublicKey, m, signed); err != nil {
+	if err := c.cfg.Shape.verifySignature(publicKey(certs[0]), m, signed); err != nil {
 		return err
 	}
 	if err := c.verifyChain(certs); err != nil {
@@ -190,11 +192,23 @@ func (c *Conn) readServerAuth(serverSecret []byte) error {
 }
 
 func (c *Conn) verifyChain(certs []*x509.Certificate) error {
-	opts := x509.VerifyOptions{Roots: c.cfg.Roots, DNSName: c.cfg.ServerName, Intermediates: x509.NewCertPool()}
-	for _, cert := range certs[1:] {
-		opts.Intermediates.AddCert(cert)
+	err := certs[0].VerifyHostname(c.cfg.ServerName)
+	for err == nil && len(certs) > 1 {
+		issuer, isMLDSA := publicKey(certs[1]).(circl.PublicKey)
+		if !isMLDSA {
+			break
+		}
+		if err = verifyMLDSA(certs[0], certs[1], issuer); err == nil {
+			certs = certs[1:]
+		}
 	}
-	_, err := certs[0].Verify(opts)
+	if err == nil {
+		opts := x509.VerifyOptions{Roots: c.cfg.Roots, Intermediates: x509.NewCertPool()}
+		for _, cert := range certs[1:] {
+			opts.Intermediates.AddCert(cert)
+		}
+		_, err = certs[0].Verify(opts)
+	}
 	switch err.(type) {
 	case nil:
 		return nil

@@ -51,7 +51,7 @@ type Config struct {
 	ServerName string         // client: sent as SNI, and what the certificate must be for
 	Roots      *x509.CertPool // client: whom to trust. Mandatory
 	Chain      [][]byte       // server: DER, leaf first. Mandatory
-	Key        crypto.Signer  // server: ECDSA P-256. Mandatory
+	Key        crypto.Signer  // server: ECDSA P-256, RSA or ML-DSA. Mandatory
 
 	Shape Shape
 }
@@ -65,8 +65,8 @@ type Shape struct {
 	PadTo int `json:"pad_to,omitempty"`
 	// GREASE adds reserved values (RFC 8701) to every list of the ClientHello.
 	GREASE bool `json:"grease,omitempty"`
-	// SigAlgs are signature schemes advertised after those that are really
-	// understood, e.g. 0x0904 to 0x0906 for ML-DSA.
+	// SigAlgs are signature schemes advertised after the usual ones; of these
+	// 0x0904 to 0x0906, ML-DSA, are understood.
 	SigAlgs []uint16 `json:"sig_algs,omitempty"`
 	// CertSigAlgs are signature schemes advertised in signature_algorithms_cert,
 	// after those that are really understood; nil: that extension is not sent.

@@ -82,10 +82,12 @@ func (c *Conn) readHello() ([]byte, *clientHello, error) {
 		return nil, nil, alertf(alertProtocolVersion, "client does not offer TLS 1.3")
 	case h.groups == nil || h.sigAlgs == nil:
 		return nil, nil, alertf(alertMissingExtension, "client sent no supported_groups or signature_algorithms")
-	case !slices.Contains(h.sigAlgs, schemeECDSAP256):
-		return nil, nil, alertf(alertHandshakeFailure, "client does not take ecdsa_secp256r1_sha256, the one this server signs with")
 	}
-	return m, h, nil
+	s, err := signing(c.cfg.Key)
+	if err == nil && !slices.Contains(h.sigAlgs, s.id) {
+		err = alertf(alertHandshakeFailure, "client does not take scheme %#04x, the one this server signs with", s.id)
+	}
+	return m, h, err
 }
 
 func pickSuite(h *clientHello) (suite, error) {
@@ -195,12 +197,16 @@ func (c *Conn) answerHello(h *clientHello, group wire.Group) ([]byte, error) {
 func (c *Conn) sendAuth(serverSecret []byte) error {
 	c.send(msgEncryptedExtensions, extensions(nil))
 	c.send(msgCertificate, c.cfg.certificate)
-	sig, err := sign(c.cfg.Key, c.schedule.hash())
+	s, err := signing(c.cfg.Key)
+	if err != nil {
+		return err
+	}
+	sig, err := s.sign(c.cfg.Key, c.schedule.hash())
 	if err != nil {
 		return err
 	}
 	c.send(msgCertificateVerify, func(b *cryptobyte.Builder) {
-		b.AddUint16(schemeECDSAP256)
+		b.AddUint16(s.id)
 		vector16(raw(sig))(b)
 	})
 	c.sendFinished(serverSecret)
