@@ -10,6 +10,9 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"regexp"
+
+	"hybridlab/lab/capture"
 )
 
 // Names inside a run directory.
@@ -55,6 +58,31 @@ func (d *RunDir) Verdicts() iter.Seq2[Verdict, error] {
 // Observations reads observations.jsonl line by line, like Verdicts.
 func (d *RunDir) Observations() iter.Seq2[Observation, error] {
 	return lines[Observation](filepath.Join(d.Dir, ObservationsFile))
+}
+
+// CaptureName reports whether name is one that a Recorder gives to a capture:
+// what comes from a file must not become any other path.
+func CaptureName(name string) bool { return captureNames.MatchString(name) }
+
+var captureNames = regexp.MustCompile(`^` + CapturesDir + `/[0-9a-z-]+\.pcapng$`)
+
+// Ladder reads the account of an attempt from its capture, a name as verdicts
+// and observations have it. From a damaged file it returns the account of what
+// comes before the damage, with the error.
+func (d *RunDir) Ladder(name string) (Ladder, error) {
+	if !CaptureName(name) {
+		return Ladder{}, fmt.Errorf("read capture %q: want %s/NAME.pcapng", name, CapturesDir)
+	}
+	f, err := os.Open(filepath.Join(d.Dir, name))
+	if err != nil {
+		return Ladder{}, fmt.Errorf("read capture: %w", err)
+	}
+	defer f.Close()
+	packets, _, err := capture.ReadPcapng(f)
+	if err != nil {
+		err = fmt.Errorf("read capture %s: %w", name, err)
+	}
+	return NewLadder(packets), err
 }
 
 // SaveReport replaces report.json whole or not at all.

@@ -91,7 +91,7 @@ func writePacket(ng *pcapgo.NgWriter, start time.Time, p *Packet) error {
 
 func options(p *Packet) pcapgo.NgPacketOptions {
 	way := pcapgo.NgEpbFlagDirectionInbound
-	if leaves(p.Side, p.Dir) {
+	if p.Leaves() {
 		way = pcapgo.NgEpbFlagDirectionOutbound
 	}
 	opts := pcapgo.NgPacketOptions{Flags: &pcapgo.NgEpbFlags{Direction: way}}

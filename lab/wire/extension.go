@@ -69,7 +69,7 @@ func readExtensions(c *cursor, decode func(typ uint16, in *cursor, fromEnd int))
 		exts = append(exts, e)
 		decode(typ, &in, fromEnd)
 		if before == nil && *c.err != nil {
-			*c.err = fmt.Errorf("%s: %w", extensionName(typ), *c.err)
+			*c.err = fmt.Errorf("%s: %w", ExtensionName(typ), *c.err)
 		}
 	}
 	c.end()
@@ -113,17 +113,4 @@ func findExtension(exts []Extension, typ uint16) (Extension, bool) {
 		}
 	}
 	return Extension{}, false
-}
-
-var extensionNames = map[uint16]string{
-	ExtServerName: "server_name", ExtSupportedGroups: "supported_groups", ExtSignatureAlgorithms: "signature_algorithms",
-	ExtALPN: "alpn", ExtSupportedVersions: "supported_versions", ExtCookie: "cookie",
-	ExtSigAlgsCert: "signature_algorithms_cert", ExtKeyShare: "key_share",
-}
-
-func extensionName(typ uint16) string {
-	if name, ok := extensionNames[typ]; ok {
-		return name
-	}
-	return fmt.Sprintf("extension %d", typ)
 }
