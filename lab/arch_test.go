@@ -21,7 +21,7 @@ var arrows = map[string][]string{
 	"lab/capture":             nil,                                        // leaf: packets to streams and files
 	"lab/yaml":                nil,                                        // leaf: files written by hand
 	"lab/stats":               nil,                                        // leaf: samples of times
-	"lab":                     {"lab/wire", "lab/capture"},                // vocabulary and pipeline
+	"lab":                     {"lab/wire", "lab/capture", "lab/yaml"},    // vocabulary and pipeline
 	"lab/capture/capturetest": {"lab/capture"},                            // makes packets for tests; see testOnly
 	"netem/box":               {"lab/capture", "lab/yaml"},                // directions and flags; boxes are files. Never lab/wire: the judge shares no code with the judged
 	"netem":                   {"lab/capture", "lab/yaml", "netem/box"},   // the engine records packets; links are files; boxes are stages
@@ -35,8 +35,8 @@ var arrows = map[string][]string{
 	"docker/selftest":         {"docker", "docker/control", "netem", "netem/tun", "peers/agent", "lab/capture"}, // the container fabric's own tests
 	"lab/compare":             {"lab", "lab/stats"},                                                             // verdicts of two runs, and nothing else
 	"reports":                 {"lab", "lab/wire", "lab/compare", "lab/stats"},
-	"fixtures":                nil, // data; the catalogue of boxes is read by the wiring as well as by tests
-	"scenarios":               {"lab", "lab/wire", "lab/rig", "reports"},
+	"fixtures":                nil,                                                   // data; the catalogue of boxes is read by the wiring as well as by tests
+	"scenarios":               {"fixtures", "lab", "lab/wire", "lab/rig", "reports"}, // fixtures: the lab's known deviations
 	"lab/rig":                 {"lab", "lab/wire", "lab/capture", "lab/yaml", "fixtures", "netem", "netem/box", "netem/netstack", "netem/tun", "peers", "peers/agent", "docker", "docker/control"},
 	"lab/cmd/hybridlab":       {"lab", "lab/wire", "lab/compare", "lab/rig", "netem/box", "scenarios", "reports", "docker", "netem", "netem/tun", "peers", "peers/agent"},
 }

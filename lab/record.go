@@ -91,11 +91,10 @@ func (r *Recorder) trigger(o Observation) {
 func (r *Recorder) Judged(v Verdict) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.Report.count(&v)
 	if err := r.verdicts.add(v); err != nil {
 		return err
 	}
-	r.Report.Judged++
-	r.Report.Counts[v.Outcome]++
 	if r.OnVerdict != nil {
 		r.OnVerdict(v)
 	}

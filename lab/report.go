@@ -27,7 +27,9 @@ type Report struct {
 	Excluded    []Exclusion     `json:"excluded"` // combinations left out, with the reason
 	PlanDigest  string          `json:"plan_digest"`
 	Counts      map[Outcome]int `json:"counts"`
-	Command     string          `json:"command"` // the command line that runs it again
+	Unexpected  int             `json:"unexpected"`      // findings and flaky cells that no known deviation explains
+	Known       []KnownSeen     `json:"known,omitempty"` // known deviations it was judged with
+	Command     string          `json:"command"`         // the command line that runs it again
 }
 
 // PeerInfo is the provenance of one peer, read from the running binary.

@@ -117,6 +117,7 @@ type Verdict struct {
 	Threshold int            `json:"threshold,omitempty"`
 	Why       string         `json:"why"` // one plain sentence
 	Remedy    string         `json:"remedy,omitempty"`
+	Known     string         `json:"known,omitempty"` // name of the known deviation that explains it
 	Control   []ControlTaken `json:"control,omitempty"`
 	Capture   string         `json:"capture,omitempty"`
 	Evidence  []int          `json:"evidence,omitempty"` // packets of the capture that prove it, from 1

@@ -109,7 +109,7 @@ func newPage(rep lab.Report, s *summary) page {
 	p := page{
 		Run: name(rep.Run), Answer: s.answer(), Warnings: s.warnings(rep), Facts: facts(rep, s),
 		Tallies: tallies(s), Bar: bar(s),
-		Findings: views(s.findings(), s), Others: views(s.undecided(), s),
+		Findings: views(s.findings(), s), Others: views(append(s.undecided(), s.expected()...), s),
 		Excluded: len(rep.Excluded), Reasons: reasons(rep.Excluded), Command: text(rep.Command), Started: when(rep.Started),
 		Style: template.CSS(pageCSS), Script: template.JS(pageJS), StyleHash: source(pageCSS), ScriptHash: source(pageJS),
 	}

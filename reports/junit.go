@@ -13,7 +13,8 @@ import (
 // JUnit writes the run as JUnit XML. A finding is a failure, a fault of the
 // lab an error; what says nothing about the peers (unsupported, inconclusive)
 // is skipped with the reason: never green, and never the peer's fault. A flaky
-// cell is a failure, as it is for the exit code.
+// cell is a failure, as it is for the exit code. What is known is skipped too;
+// a known deviation that is gone is a failing test of its own.
 func JUnit(w io.Writer, rep lab.Report, verdicts Verdicts) error {
 	s, err := summarize(rep, verdicts)
 	if err != nil {
@@ -39,6 +40,12 @@ func JUnit(w io.Writer, rep lab.Report, verdicts Verdicts) error {
 	if err != nil {
 		return err
 	}
+	for _, k := range rep.Gone() {
+		c := junitCase{Class: "known deviations", Name: name(k.Name), Failure: &junitResult{Message: gone(k), Type: "gone", Body: "\n" + text(k.Reason) + "\n"}}
+		if err := e.EncodeElement(c, xml.StartElement{Name: xmlName("testcase")}); err != nil {
+			return err
+		}
+	}
 	for _, name := range []string{"testsuite", "testsuites"} {
 		if err := e.EncodeToken(xml.EndElement{Name: xmlName(name)}); err != nil {
 			return err
@@ -54,16 +61,17 @@ func JUnit(w io.Writer, rep lab.Report, verdicts Verdicts) error {
 func xmlName(s string) xml.Name { return xml.Name{Local: s} }
 
 func junitSuite(rep lab.Report, s *summary) xml.StartElement {
-	failures, faults := s.sum(lab.Outcome.Finding)+s.counts[lab.Flaky], s.counts[lab.Fault]
-	passes := s.sum(lab.Outcome.Pass)
+	gone := len(rep.Gone())
+	failures, faults := s.unexpected()+gone, s.counts[lab.Fault]
+	passes, tests := s.sum(lab.Outcome.Pass), s.total+gone
 	el := xml.StartElement{Name: xmlName("testsuite")}
 	for _, a := range [][2]string{
 		{"name", "hybridlab " + name(rep.Fabric)},
 		{"id", name(rep.Run)},
-		{"tests", fmt.Sprint(s.total)},
+		{"tests", fmt.Sprint(tests)},
 		{"failures", fmt.Sprint(failures)},
 		{"errors", fmt.Sprint(faults)},
-		{"skipped", fmt.Sprint(s.total - passes - failures - faults)},
+		{"skipped", fmt.Sprint(tests - passes - failures - faults)},
 		{"time", fmt.Sprintf("%.3f", duration(rep).Seconds())},
 		{"timestamp", rep.Started.UTC().Format(time.RFC3339)},
 	} {
@@ -111,6 +119,8 @@ func newCase(rep lab.Report, v lab.Verdict) junitCase {
 	c := junitCase{Class: name(v.Client) + " to " + name(v.Server), Name: name(v.Cell)}
 	switch {
 	case v.Outcome.Pass():
+	case v.Known != "":
+		c.Skipped = &junitResult{Message: "known: " + name(v.Known) + ": " + text(v.Why)}
 	case v.Outcome.Finding(), v.Outcome == lab.Flaky:
 		c.Failure = &junitResult{Message: text(v.Why), Type: kind(v), Body: account(rep, v)}
 	case v.Outcome == lab.Fault:

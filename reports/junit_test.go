@@ -59,7 +59,7 @@ func TestJUnitOutcomes(t *testing.T) {
 func TestJUnitHostile(t *testing.T) {
 	rep, vs := spikedRun()
 	suite := readJUnit(t, rep, vs).Suite
-	if want := 3 * len(hostile); suite.Tests != want || len(suite.Cases) != want {
+	if want := 4 * len(hostile); suite.Tests != want || len(suite.Cases) != want {
 		t.Errorf("%d tests in the count, %d in the file, want %d", suite.Tests, len(suite.Cases), want)
 	}
 	if got := suite.Cases[1].Failure.Message; got != hostile[0] {

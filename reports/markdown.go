@@ -45,6 +45,7 @@ func markdownCounts(w io.Writer, s *summary) {
 func markdownGroups(w io.Writer, s *summary) {
 	const most = 10
 	gs := append(s.findings(), s.undecided()...)
+	markdownKnown(w, s)
 	if len(gs) == 0 {
 		return
 	}
@@ -59,6 +60,12 @@ func markdownGroups(w io.Writer, s *summary) {
 		fmt.Fprintf(w, "- and %s more in the report\n", count(more, "group"))
 	}
 	fmt.Fprintln(w)
+}
+
+func markdownKnown(w io.Writer, s *summary) {
+	for _, g := range s.expected() {
+		fmt.Fprintf(w, "- known: %s (%s)\n", prose(g.sentence()), code(g.known))
+	}
 }
 
 // code is an inline code span: the one place in Markdown where nothing is

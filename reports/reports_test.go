@@ -59,12 +59,14 @@ func golden(t *testing.T, file, got string) {
 func TestGolden(t *testing.T) {
 	stopped := small.report()
 	stopped.Interrupted, stopped.Cells = true, 40
+	known, marked := knownRun()
 	for name, s := range map[string]struct {
 		rep lab.Report
 		vs  Verdicts
 	}{
 		"small":   {small.report(), small.verdicts},
 		"stopped": {stopped, small.verdicts},
+		"known":   {known, marked},
 		"empty":   {lab.Report{Run: "r"}, Slice(nil)},
 	} {
 		for _, r := range renderers {

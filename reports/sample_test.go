@@ -161,6 +161,22 @@ func (s sample) report() lab.Report {
 	return rep
 }
 
+// knownRun is the small sample with its downgrades expected, and something
+// expected that is gone.
+func knownRun() (lab.Report, Verdicts) {
+	var vs []lab.Verdict
+	for v := range small.verdicts {
+		vs = append(vs, v)
+	}
+	rep := small.report()
+	rep.Recount(lab.Deviations{
+		{Name: "openssl-takes-classical", Server: []string{"openssl@*"}, Outcome: lab.Downgrade, Reason: "One tuple.", See: "openssl/openssl#30109"},
+		{Name: "resets", Client: []string{"go@*"}, Outcome: lab.Failure, Cause: lab.CauseRSTAfterHello, Reason: "Somebody said so."},
+		{Name: "elsewhere", Client: []string{"curl@*"}, Outcome: lab.Failure, Reason: "Not run here."},
+	}, vs)
+	return rep, Slice(vs)
+}
+
 // hostile is what a peer might say: markup, quotes, terminal control, bidi
 // tricks, line separators, broken UTF-8, and what ends a data block.
 var hostile = []string{
@@ -201,9 +217,14 @@ func spikedRun() (lab.Report, Verdicts) {
 	var vs []lab.Verdict
 	rep := small.report()
 	for i, s := range hostile {
-		vs = append(vs, spiked(s, lab.Outcomes[i%len(lab.Outcomes)]), spiked(s, lab.Failure), spiked(s, lab.Outcome(s)))
+		known := spiked(s, lab.Outcome(s))
+		known.Known = s
+		vs = append(vs, spiked(s, lab.Outcomes[i%len(lab.Outcomes)]), spiked(s, lab.Failure), known)
 		rep.Peers = append(rep.Peers, lab.PeerInfo{ID: lab.PeerID(s), Version: s, Image: s, Unavailable: s})
 		rep.Excluded = append(rep.Excluded, lab.Exclusion{Cell: s, Reason: s})
+	}
+	for _, s := range hostile {
+		rep.Known = append(rep.Known, lab.KnownSeen{Deviation: lab.Deviation{Name: s, Reason: s, See: s, Outcome: lab.Outcome(s)}, Cells: 1})
 	}
 	all := strings.Join(hostile, " ")
 	rep.Run, rep.Fabric, rep.FabricWhy, rep.Tool, rep.Kernel, rep.PlanDigest, rep.Command = all, hostile[0], all, all, all, all, all

@@ -55,6 +55,7 @@ func everything() lab.Verdict {
 		Group: "X25519MLKEM768", Version: "TLS 1.3", HRR: &yes, HelloBytes: 1449, PredictedBytes: 1449, HelloSegments: 2, HelloRecords: 1, HandshakeMS: 1.5,
 		Hellos:  []lab.HelloSeen{{Message: "ClientHello", Bytes: 1449, Predicted: 1449}},
 		Trigger: "size", Threshold: 1449, Why: "because", Remedy: "do this", Capture: "captures/a-1.pcapng",
+		Known:    "a",
 		Control:  []lab.ControlTaken{{Kind: lab.ControlClean, Cell: "x", Outcome: lab.Hybrid}},
 		Attempts: []lab.Attempt{{Outcome: lab.Failure, Cause: lab.CausePacketLoss}},
 	}
@@ -98,7 +99,8 @@ func TestVerdictSchemaRefuses(t *testing.T) {
 
 func TestReportsConform(t *testing.T) {
 	s := compile(t, ReportSchema)
-	for _, rep := range []lab.Report{small.report(), large.report()} {
+	known, _ := knownRun()
+	for _, rep := range []lab.Report{small.report(), large.report(), known} {
 		rep.Counts[lab.Hybrid], rep.Interrupted = 12, true
 		if err := s.Validate(object(t, rep)); err != nil {
 			t.Error(err)

@@ -13,6 +13,7 @@ import (
 // values of each axis. It does not depend on the order of the verdicts.
 type summary struct {
 	total  int
+	known  int // cells that a known deviation explains
 	counts map[lab.Outcome]int
 	groups map[groupKey]*group // everything that is neither a pass nor unsupported
 	axes   axes
@@ -23,6 +24,7 @@ type groupKey struct {
 	outcome lab.Outcome
 	cause   lab.Cause
 	blame   string
+	known   string // name of the known deviation that explains it
 }
 
 // group is the cells that share a groupKey.
@@ -78,7 +80,10 @@ func (s *summary) add(rep lab.Report, v lab.Verdict) {
 	if v.Outcome.Pass() || v.Outcome == lab.Unsupported {
 		return
 	}
-	k := groupKey{v.Outcome, v.Cause, v.Blame}
+	if v.Known != "" {
+		s.known++
+	}
+	k := groupKey{v.Outcome, v.Cause, v.Blame, v.Known}
 	g := s.groups[k]
 	if g == nil {
 		g = &group{groupKey: k, axes: newAxes()}
@@ -101,21 +106,38 @@ func (g *group) add(rep lab.Report, v lab.Verdict) {
 
 // findings are the groups to look at, the worst first: in report order of the
 // outcome, and the larger before the smaller.
-func (s *summary) findings() []*group { return s.sorted(lab.Outcome.Finding) }
+func (s *summary) findings() []*group {
+	return s.sorted(func(k groupKey) bool { return k.known == "" && k.outcome.Finding() })
+}
+
+// expected are the groups that a known deviation explains.
+func (s *summary) expected() []*group {
+	return s.sorted(func(k groupKey) bool { return k.known != "" })
+}
 
 // undecided are the groups that say nothing about a peer: inconclusive, flaky, fault.
 func (s *summary) undecided() []*group {
-	return s.sorted(func(o lab.Outcome) bool { return !o.Finding() })
+	return s.sorted(func(k groupKey) bool { return k.known == "" && !k.outcome.Finding() })
 }
 
-func (s *summary) sorted(keep func(lab.Outcome) bool) []*group {
-	gs := slices.DeleteFunc(slices.Collect(maps.Values(s.groups)), func(g *group) bool { return !keep(g.outcome) })
+func (s *summary) sorted(keep func(groupKey) bool) []*group {
+	gs := slices.DeleteFunc(slices.Collect(maps.Values(s.groups)), func(g *group) bool { return !keep(g.groupKey) })
 	slices.SortFunc(gs, func(a, b *group) int {
 		return cmp.Or(
 			cmp.Compare(rank(a.outcome), rank(b.outcome)), cmp.Compare(b.count, a.count),
-			cmp.Compare(a.cause, b.cause), cmp.Compare(a.blame, b.blame))
+			cmp.Compare(a.cause, b.cause), cmp.Compare(a.blame, b.blame), cmp.Compare(a.known, b.known))
 	})
 	return gs
+}
+
+// unexpected is how many cells somebody has to look at.
+func (s *summary) unexpected() (n int) {
+	for k, g := range s.groups {
+		if k.known == "" && (k.outcome.Finding() || k.outcome == lab.Flaky) {
+			n += g.count
+		}
+	}
+	return n
 }
 
 // rank is the place of an outcome in report order; one we do not know is last.

@@ -47,6 +47,7 @@ func Terminal(w io.Writer, rep lab.Report, verdicts Verdicts, o TerminalOptions)
 	t.answer(rep, s)
 	t.groups("Findings", s.findings(), s)
 	t.groups("Undecided", s.undecided(), s)
+	t.known(rep, s)
 	t.excluded(rep)
 	t.files(rep, o.Dir)
 	return buf.Flush()
@@ -206,6 +207,33 @@ func (t *terminal) group(i int, g *group, s *summary) {
 		}
 		t.line("%salso %s", indent, e.Cell)
 	}
+}
+
+// known is what was expected against the rules, and why.
+func (t *terminal) known(rep lab.Report, s *summary) {
+	gs := s.expected()
+	if len(gs) == 0 {
+		return
+	}
+	t.heading("Known deviations")
+	for _, g := range gs {
+		t.line("  %s %s", t.outcome(g.outcome, g.outcome.Letter()+" "+name(g.outcome)), name(g.known))
+		t.para("    ", g.sentence()+" "+reasonFor(rep, g.known))
+		t.line("    such as %s", g.examples[0].Cell)
+	}
+}
+
+// reasonFor is the reason of a known deviation, and where it is written down.
+func reasonFor(rep lab.Report, known string) string {
+	for _, k := range rep.Known {
+		if k.Name == known {
+			if k.See != "" {
+				return text(k.Reason) + " See " + text(k.See) + "."
+			}
+			return text(k.Reason)
+		}
+	}
+	return ""
 }
 
 func (t *terminal) excluded(rep lab.Report) {

@@ -141,13 +141,21 @@ func (s *summary) answer() string {
 	case s.total == 0:
 		return "No cell was run."
 	case findings > 0:
-		return fmt.Sprintf("%s of %s did not do what both stacks’ rules predict.", number(findings), count(findings+pass, "handshake"))
+		return fmt.Sprintf("%s of %s did not do what both stacks’ rules predict%s.", number(findings), count(findings+pass, "handshake"), s.ofThese())
 	case pass == 0:
 		return fmt.Sprintf("Nothing learned: none of %s could be judged.", count(s.total, "cell"))
 	case pass == 1:
 		return "The one handshake judged did what both stacks’ rules predict."
 	}
 	return fmt.Sprintf("All %s did what both stacks’ rules predict.", count(pass, "handshake"))
+}
+
+// ofThese says how many of the findings somebody expected.
+func (s *summary) ofThese() string {
+	if s.known == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", %s of them as known", number(s.known))
 }
 
 // details are the sentences under the answer.
@@ -170,6 +178,9 @@ func (s *summary) warnings(rep lab.Report) []string {
 	if rep.Interrupted || rep.Ended.IsZero() {
 		out = append(out, "The run was stopped before its end.")
 	}
+	for _, k := range rep.Gone() {
+		out = append(out, gone(k))
+	}
 	if missing := rep.Cells - s.total; missing > 0 {
 		out = append(out, fmt.Sprintf("%s of %s have no verdict.", number(missing), count(rep.Cells, "planned cell")))
 	}
@@ -188,6 +199,11 @@ func boxWarnings(boxes []lab.BoxInfo) []string {
 		}
 	}
 	return out
+}
+
+// gone is a known deviation that the run did not find.
+func gone(k lab.KnownSeen) string {
+	return fmt.Sprintf("The known deviation %s is gone: none of %s ended so; take it off the list.", name(k.Name), count(k.Cells, "cell"))
 }
 
 // tally is "12 hybrid, 4 classical by agreement", leaving out what is zero.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"hybridlab/fixtures"
 	"hybridlab/lab"
 	"hybridlab/lab/rig"
 )
@@ -125,6 +126,34 @@ func (a Axes) chains(s Selection) [][]string {
 		out = append(out, strings.Split(text, "+"))
 	}
 	return out
+}
+
+// LoadKnown joins lists of known deviations: files, and the lab's own by the
+// name "lab".
+func LoadKnown(files []string) (lab.Deviations, error) {
+	var all lab.Deviations
+	for _, name := range files {
+		more, err := loadKnown(name)
+		if err != nil {
+			return nil, err
+		}
+		if all, err = all.Join(more); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+func loadKnown(name string) (lab.Deviations, error) {
+	if name == "lab" {
+		return lab.LoadDeviations(strings.NewReader(fixtures.Known), "fixtures/known.yaml")
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, fmt.Errorf("read known deviations: %w", err)
+	}
+	defer f.Close()
+	return lab.LoadDeviations(f, name)
 }
 
 func (a Axes) expand(s Selection) (lab.Plan, error) {

@@ -17,10 +17,11 @@ import (
 type Options struct {
 	Out      string // run directory to create; empty: runs/<run id>
 	Seed     uint64
-	Attempts int       // attempts at a finding before it is believed
-	Repeat   int       // runs of every other cell, for its times
-	Command  string    // command line that runs it again
-	Progress io.Writer // one line per slow step of the start
+	Attempts int            // attempts at a finding before it is believed
+	Repeat   int            // runs of every other cell, for its times
+	Known    lab.Deviations // findings that are expected
+	Command  string         // command line that runs it again
+	Progress io.Writer      // one line per slow step of the start
 }
 
 // Session is a run in progress: a started fabric, a runner, and the run
@@ -43,11 +44,13 @@ func Start(ctx context.Context, s Selection, o Options) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	rec, err := lab.Record(o.Out, lab.Report{
+	head := lab.Report{
 		Run: id, Fabric: string(s.Fabric), FabricWhy: s.FabricWhy, Seed: o.Seed, Tool: rig.ToolVersion(), Started: time.Now().UTC(),
 		Peers: []lab.PeerInfo{}, Boxes: boxes, Cells: len(s.Plan.Cells), Excluded: append([]lab.Exclusion{}, s.Plan.Excluded...),
 		PlanDigest: s.Plan.Digest(), Command: o.Command,
-	})
+	}
+	head.Expect(o.Known)
+	rec, err := lab.Record(o.Out, head)
 	if err != nil {
 		return nil, err
 	}

@@ -35,6 +35,12 @@ func (n *names) Set(list string) error { *n = append(*n, lab.SplitNames(list)...
 func (n *names) String() string        { return strings.Join(*n, ",") }
 func (n *names) Type() string          { return "names" }
 
+// registerKnown adds the flag that names lists of known deviations.
+func registerKnown(cmd *cobra.Command, files *[]string) {
+	cmd.Flags().StringArrayVar(files, "known", nil, `YAML file of findings that are expected, each with its reason (repeatable); "lab": the lab's own list.
+An entry whose finding is gone counts as a finding`)
+}
+
 // registerOwn adds the flag that brings images.
 func registerOwn(cmd *cobra.Command, own *[]string) {
 	cmd.Flags().StringArrayVar(own, "peer", nil, `an image of your own as a peer, NAME@VERSION=IMAGE (repeatable): with a name of the table

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"reflect"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -14,6 +16,7 @@ import (
 
 func judgeCommand() *cobra.Command {
 	var linkFile string
+	var knownFiles []string
 	var dry bool
 	cmd := &cobra.Command{
 		Use:   "judge DIR",
@@ -30,10 +33,17 @@ The verdicts it replaces are kept as verdicts.previous.jsonl when any of them ch
 			if err != nil {
 				return err
 			}
-			return rejudge(cmd.OutOrStdout(), d, links, dry)
+			known := d.Report.Deviations()
+			if cmd.Flags().Changed("known") {
+				if known, err = scenarios.LoadKnown(knownFiles); err != nil {
+					return err
+				}
+			}
+			return rejudge(cmd.OutOrStdout(), d, links, known, dry)
 		},
 	}
 	cmd.Flags().StringVar(&linkFile, "link-file", "", "the link file the run used, if any")
+	registerKnown(cmd, &knownFiles)
 	cmd.Flags().BoolVar(&dry, "dry-run", false, "only say what would change")
 	return cmd
 }
@@ -41,11 +51,13 @@ The verdicts it replaces are kept as verdicts.previous.jsonl when any of them ch
 // previousFile keeps the verdicts that a new judgement replaced.
 const previousFile = "verdicts.previous.jsonl"
 
-func rejudge(w io.Writer, d *lab.RunDir, links rig.Links, dry bool) error {
+func rejudge(w io.Writer, d *lab.RunDir, links rig.Links, known lab.Deviations, dry bool) error {
 	now, err := lab.Rejudge(d, rig.Recall(d.Report.Peers), links.Clean)
 	if err != nil {
 		return err
 	}
+	old := d.Report.Known
+	d.Report.Recount(known, now)
 	changed, err := printChanges(w, d, now)
 	if err != nil {
 		return err
@@ -54,7 +66,7 @@ func rejudge(w io.Writer, d *lab.RunDir, links rig.Links, dry bool) error {
 	if dry {
 		return nil
 	}
-	if changed > 0 {
+	if changed > 0 || !reflect.DeepEqual(old, d.Report.Known) {
 		if err := replace(d, now); err != nil {
 			return broken(err)
 		}
@@ -72,16 +84,24 @@ func printChanges(w io.Writer, d *lab.RunDir, now []lab.Verdict) (changed int, e
 		if err != nil {
 			return changed, err
 		}
-		if v := now[i]; v.Outcome != old.Outcome || v.Cause != old.Cause || v.Blame != old.Blame || v.Why != old.Why {
+		if v := now[i]; v.Outcome != old.Outcome || v.Cause != old.Cause || v.Blame != old.Blame || v.Why != old.Why || v.Known != old.Known {
 			changed++
-			fmt.Fprintf(w, "%s: %s %s -> %s %s\n", old.Cell, old.Outcome, old.Cause, v.Outcome, v.Cause)
+			fmt.Fprintf(w, "%s: %s -> %s\n", old.Cell, inBrief(old), inBrief(v))
 		}
 		i++
 	}
 	return changed, nil
 }
 
-// replace writes the new verdicts and counts, and keeps the old verdicts.
+func inBrief(v lab.Verdict) string {
+	s := strings.TrimSpace(fmt.Sprintf("%s %s", v.Outcome, v.Cause))
+	if v.Known != "" {
+		s += fmt.Sprintf(" (known: %s)", v.Known)
+	}
+	return s
+}
+
+// replace writes the new verdicts and the report, and keeps the old verdicts.
 func replace(d *lab.RunDir, now []lab.Verdict) error {
 	err := d.Replace(previousFile, func(w io.Writer) error {
 		for old, err := range d.Verdicts() {
@@ -97,12 +117,10 @@ func replace(d *lab.RunDir, now []lab.Verdict) error {
 	if err != nil {
 		return err
 	}
-	counts := map[lab.Outcome]int{}
 	err = d.Replace(lab.VerdictsFile, func(w io.Writer) error {
 		enc := json.NewEncoder(w)
 		enc.SetEscapeHTML(false)
 		for _, v := range now {
-			counts[v.Outcome]++
 			if err := enc.Encode(v); err != nil {
 				return err
 			}
@@ -112,6 +130,5 @@ func replace(d *lab.RunDir, now []lab.Verdict) error {
 	if err != nil {
 		return err
 	}
-	d.Report.Counts = counts
 	return d.SaveReport()
 }

@@ -21,6 +21,7 @@ import (
 type runFlags struct {
 	scenarios.Axes
 	scenarios.Options
+	known    []string
 	parallel int
 }
 
@@ -47,6 +48,7 @@ the hybrid only advertised).`,
 	fl.Uint64Var(&f.Seed, "seed", 1, "seed of everything random")
 	fl.IntVar(&f.Attempts, "attempts", 2, "attempts at a finding before it is believed")
 	fl.IntVar(&f.Repeat, "repeat", 1, "runs of every cell that is no finding: its handshake times, and whether it is flaky")
+	registerKnown(cmd, &f.known)
 	fl.IntVar(&f.parallel, "parallel", 0, "cells in flight (default: by fabric)")
 	return cmd
 }
@@ -56,6 +58,11 @@ func (f *runFlags) run(cmd *cobra.Command) error {
 	if f.Attempts < 1 || f.Repeat < 1 || f.parallel < 0 {
 		return errors.New("read flags: --attempts and --repeat must be at least 1 and --parallel not negative")
 	}
+	known, err := scenarios.LoadKnown(f.known)
+	if err != nil {
+		return err
+	}
+	f.Known = known
 	s, err := f.Choose(ctx)
 	if errors.Is(err, rig.ErrNoDocker) {
 		return broken(err)
@@ -116,18 +123,12 @@ func show(w io.Writer, d *lab.RunDir) error {
 	if err := reports.Terminal(w, d.Report, d.Verdicts(), reports.TerminalOptions{Dir: d.Dir}); err != nil {
 		return broken(err)
 	}
-	findings := d.Report.Counts[lab.Flaky]
-	for o, n := range d.Report.Counts {
-		if o.Finding() {
-			findings += n
-		}
-	}
 	switch missed := d.Report.Missed(); {
 	case len(missed) > 0:
 		return broken(fmt.Errorf("%s (%d such): the lab does not see what that box is known for", missed[0], len(missed)))
 	case d.Report.Counts[lab.Fault] > 0:
 		return broken(fmt.Errorf("%d cells could not be run: the lab failed, see outcome \"fault\"", d.Report.Counts[lab.Fault]))
-	case findings > 0:
+	case d.Report.Unexpected > 0 || len(d.Report.Gone()) > 0:
 		return &exitError{code: exitFindings}
 	}
 	return nil
