@@ -91,6 +91,12 @@ func (l Local) Serve(ctx context.Context, ln net.Listener, r Request, report fun
 		ln.Close()
 		return err
 	}
+	return accept(ctx, ln, func(conn net.Conn) { serveOne(ctx, conn, r, handshake, report) })
+}
+
+// accept hands every connection of ln to serve, all at once. It returns when
+// ctx has ended and all are served, after closing ln.
+func accept(ctx context.Context, ln net.Listener, serve func(net.Conn)) error {
 	defer context.AfterFunc(ctx, func() { ln.Close() })()
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -103,9 +109,7 @@ func (l Local) Serve(ctx context.Context, ln net.Listener, r Request, report fun
 			}
 			return fmt.Errorf("accept connections: %w", err)
 		}
-		wg.Go(func() {
-			serveOne(ctx, conn, r, handshake, report)
-		})
+		wg.Go(func() { serve(conn) })
 	}
 }
 

@@ -20,8 +20,8 @@ import (
 )
 
 // Main is the contract's reference implementation: "hybridlab peer [ID]",
-// where ID is one of the stacks that run in this process. It returns the exit
-// code.
+// where ID is one of the stacks that run in this process; or "hybridlab peer
+// inetd PROGRAM", see inetd. It returns the exit code.
 func Main(args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -29,6 +29,9 @@ func Main(args []string) int {
 }
 
 func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) int {
+	if len(args) > 1 && args[0] == inetdName {
+		return inetd{argv: args[1:]}.main(ctx, getenv, stdout, stderr)
+	}
 	id := lab.PeerID("go@1.26")
 	if len(args) > 0 {
 		id = lab.PeerID(args[0])

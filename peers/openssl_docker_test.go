@@ -56,7 +56,11 @@ func startContainer(t *testing.T, p Peer) *container {
 	t.Helper()
 	image := docker(t, "build", "-q", "--build-arg", "SUITE="+p.Suite, "--build-arg", "BASE="+baseImage(p.Suite), "../docker/"+p.Folder)
 	c := &container{dir: t.TempDir()}
-	c.id = docker(t, "run", "-d", "--rm", "--network", "host", "-v", c.dir+":/run/hybridlab", "--label", "hybridlab=peers-test", image, "sleep", "900")
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.id = docker(t, "run", "-d", "--rm", "--network", "host", "-v", c.dir+":/run/hybridlab", "-v", self+":"+Binary+":ro", "--label", "hybridlab=peers-test", image, "sleep", "900")
 	t.Cleanup(func() { docker(t, "rm", "-f", c.id) })
 	return c
 }
