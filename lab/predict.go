@@ -80,14 +80,14 @@ func predict(c Cell, client, server Rules) Prediction {
 		}
 		accepted = inOrderOf(named, accepted)
 	}
-	var common []ListedGroup
-	for _, l := range accepted {
+	var common []candidate
+	for place, l := range accepted {
 		if lists(offered, l.Group) {
 			if l.Group.PostQuantum() {
 				p.CommonPQ = append(p.CommonPQ, l.Group)
 			}
 			if !slices.Contains(server.Withdrawn, l.Group) {
-				common = append(common, l)
+				common = append(common, candidate{l, place})
 			}
 		}
 	}
@@ -102,10 +102,16 @@ func (r Rules) sharesKnown(o Offer) bool {
 	return r.Shares != ShareUnknown || o.Explicit() || o.Default() && r.Default.Explicit()
 }
 
+// candidate is a group of both lists.
+type candidate struct {
+	ListedGroup
+	place int // in the server's list
+}
+
 // allowed is what the server may make of the common groups. Where the shares
 // are not known, each of their sets comes to what one share or none does: the
 // one is the group that wins by it.
-func (r Rules) allowed(common []ListedGroup, shares []wire.Group, known bool) []Result {
+func (r Rules) allowed(common []candidate, shares []wire.Group, known bool) []Result {
 	sets := [][]wire.Group{shares}
 	for _, l := range common {
 		if !known {
@@ -124,7 +130,7 @@ func (r Rules) allowed(common []ListedGroup, shares []wire.Group, known bool) []
 			continue
 		}
 		for _, l := range common {
-			add(r.pick([]ListedGroup{l}, set))
+			add(r.pick([]candidate{l}, set))
 		}
 	}
 	return out
@@ -207,14 +213,22 @@ func family(g wire.Group) string {
 }
 
 // pick is the server's choice among the common groups, given best first.
-func (r Rules) pick(common []ListedGroup, shares []wire.Group) Result {
+func (r Rules) pick(common []candidate, shares []wire.Group) Result {
 	if len(common) == 0 {
 		return Result{Outcome: Refused, Alert: r.NoMatch}
 	}
-	rank := func(l ListedGroup) (key [3]int) {
-		if r.Pick == PickOrder {
-			return key
-		}
+	best := r.best(common, shares)
+	return Result{Outcome: kindOf(best.Group), Group: best.Group, HRR: r.Retry || !slices.Contains(shares, best.Group)}
+}
+
+func (r Rules) best(common []candidate, shares []wire.Group) candidate {
+	switch r.Pick {
+	case PickOrder:
+		return common[0]
+	case PickOrderOrNext:
+		return orderOrNext(common, shares)
+	}
+	rank := func(l candidate) (key [3]int) {
 		if r.Pick != PickPostQuantum {
 			key[0] = l.Tier
 		}
@@ -226,11 +240,42 @@ func (r Rules) pick(common []ListedGroup, shares []wire.Group) Result {
 		}
 		return key
 	}
-	best := slices.MinFunc(common, func(a, b ListedGroup) int {
+	return slices.MinFunc(common, func(a, b candidate) int {
 		ka, kb := rank(a), rank(b)
 		return slices.Compare(ka[:], kb[:])
 	})
-	return Result{Outcome: kindOf(best.Group), Group: best.Group, HRR: r.Retry || !slices.Contains(shares, best.Group)}
+}
+
+// orderOrNext is PickOrderOrNext.
+func orderOrNext(common []candidate, shares []wire.Group) candidate {
+	first := common[0]
+	if slices.Contains(shares, first.Group) || len(common) == 1 {
+		return first
+	}
+	next := common[1]
+	alike := next.place == first.place+1 && strength(next.Group)+2 >= strength(first.Group) && strength(next.Group) <= strength(first.Group)+2
+	if alike && slices.Contains(shares, next.Group) {
+		return next
+	}
+	return first
+}
+
+// strength is a group's size as NSS counts it, in bits: every ML-KEM is 256,
+// alone or in a hybrid.
+func strength(g wire.Group) int {
+	switch info, _ := g.Info(); {
+	case info.Kind != wire.Classical:
+		return 256
+	case g == wire.X25519:
+		return 255
+	case g == wire.SecP384r1:
+		return 384
+	case g == wire.SecP521r1:
+		return 521
+	case g >= 0x0100 && g <= 0x0104: // ffdhe2048 and larger, RFC 7919
+		return [...]int{2048, 3072, 4096, 6144, 8192}[g-0x0100]
+	}
+	return 256
 }
 
 func kindOf(g wire.Group) Outcome {

@@ -41,6 +41,28 @@ func TestPredict(t *testing.T) {
 	}
 }
 
+// TestPredictOrderOrNext: one place down the list counts, and no more.
+func TestPredictOrderOrNext(t *testing.T) {
+	nss := Rules{Default: MustOffer("*x25519mlkem768+x25519"), Shares: ShareFirst, Pick: PickOrderOrNext, NoMatch: "handshake_failure"}
+	for _, tt := range []struct{ offer, accept, want string }{
+		{"x25519mlkem768+x25519", "x25519mlkem768+x25519", "hybrid X25519MLKEM768"},
+		{"x25519+~x25519mlkem768", "x25519mlkem768+x25519", "classical x25519"},
+		{"x25519+~x25519mlkem768", "x25519mlkem768+secp256r1+x25519", "hybrid X25519MLKEM768 after HelloRetryRequest"},         // not next
+		{"secp384r1+~secp384r1mlkem1024", "secp384r1mlkem1024+secp384r1", "hybrid SecP384r1MLKEM1024 after HelloRetryRequest"}, // not as strong
+		{"x25519+~secp384r1", "secp384r1+x25519", "classical secp384r1 after HelloRetryRequest"},
+		{"secp384r1+~x25519", "x25519+secp384r1", "classical x25519 after HelloRetryRequest"},
+		{"0x0100+~secp521r1", "secp521r1+0x0100", "classical secp521r1 after HelloRetryRequest"},
+		{"~x25519mlkem768+~x25519", "x25519mlkem768+x25519", "hybrid X25519MLKEM768 after HelloRetryRequest"},
+		{"x25519", "x25519mlkem768+x25519", "classical x25519"},
+		{"secp256r1", "x25519mlkem768+x25519", "refused handshake_failure"},
+	} {
+		c := NewCell("nss", "nss", MustOffer(tt.offer), MustOffer(tt.accept), "clean")
+		if got := strings.Join(Predict(c, nss, nss).Strings(), ", "); got != tt.want {
+			t.Errorf("%s: predicted %q, want %q", c.ID, got, tt.want)
+		}
+	}
+}
+
 // TestPredictUnknown: a rule that is not known allows everything that a rule
 // of its kind could lead to, and nothing else.
 func TestPredictUnknown(t *testing.T) {

@@ -95,4 +95,8 @@ const (
 	PickTierPostQuantum PickRule = "tier-then-post-quantum"
 	// PickOrder: the first common group wins, whatever shares came.
 	PickOrder PickRule = "order"
+	// PickOrderOrNext: the first common group wins, even where it costs a
+	// HelloRetryRequest; only the group right behind it in the server's list
+	// beats it, if its share came and NSS counts it as strong.
+	PickOrderOrNext PickRule = "order-or-next"
 )
