@@ -61,6 +61,13 @@ type OldRules struct {
 	// it did not list. ServerCertCurve: as a server it does not show one to a
 	// client that did not.
 	ClientCertCurve, ServerCertCurve bool
+	// OwnCertCurve: as a server it does not show one either whose curve is not
+	// on its own list.
+	OwnCertCurve bool
+	// NoList: as a server it takes a hello that lists no curve for one that
+	// lists secp256r1, where RFC 8422 section 5.1 allows any; the others find
+	// none in common.
+	NoList bool
 	// NoCurve: where no curve is common and the certificate is RSA, it agrees
 	// on a key exchange without one: RSA, or finite fields.
 	NoCurve bool

@@ -40,6 +40,12 @@ func choose12(c Cell, offered, accepted []ListedGroup, client, server Rules) (al
 		}
 	}
 	refused := Result{Outcome: Refused, Alert: server.NoMatch}
+	if server.Old.OwnCertCurve && !c.rsa() && !lists(accepted, leafCurve) {
+		return []Result{refused}, "the curve of the certificate, " + leafCurve.String() + ", is not on the server's own list"
+	}
+	if server.Old.NoList && lists(accepted, wire.SecP256r1) && client.TLS12 && !slices.ContainsFunc(offered, func(l ListedGroup) bool { return in12(l.Group) }) {
+		return []Result{{Outcome: Refused, Alert: "illegal_parameter"}}, "the client lists no curve, and refuses the one the server takes for listed"
+	}
 	if len(common) == 0 && c.rsa() && client.Old.NoCurve && server.Old.NoCurve {
 		return []Result{{Outcome: Classical}}, ""
 	}

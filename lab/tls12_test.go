@@ -76,6 +76,31 @@ func TestPredictTLS12Certificate(t *testing.T) {
 	}
 }
 
+// TestPredictTLS12OwnList: a server that looks at its own list for the curve
+// of its certificate, and one that lets no list stand for every list.
+func TestPredictTLS12OwnList(t *testing.T) {
+	old, own, free := goRules, goRules, goRules
+	old.TLS12, own.Old.OwnCertCurve, free.Old.NoList = true, true, true
+	for _, tt := range []struct {
+		server                    Rules
+		offer, accept, cert, want string
+	}{
+		{own, pqList + "+secp256r1", "x25519", "", "refused handshake_failure"},
+		{own, pqList + "+secp256r1", "x25519", "rsa2048", "classical x25519"},
+		{own, pqList, "x25519+secp256r1", "", "classical x25519"},
+		{free, "x25519mlkem768", "x25519+secp256r1", "", "refused illegal_parameter"},
+		{free, "x25519mlkem768", "x25519+secp256r1", "rsa2048", "refused illegal_parameter"},
+		{free, "x25519mlkem768", "x25519", "rsa2048", "refused handshake_failure"},
+		{free, "x25519", "secp256r1", "", "refused handshake_failure"},
+		{goRules, "x25519mlkem768", "x25519", "", "refused handshake_failure"},
+	} {
+		c := NewCell("a", "b", MustOffer(tt.offer), MustOffer(tt.accept), "clean").WithCert(tt.cert)
+		if got := strings.Join(Predict(c, old, tt.server).Strings(), ", "); got != tt.want {
+			t.Errorf("%s: predicted %q, want %q", c.ID, got, tt.want)
+		}
+	}
+}
+
 // TestClassifyTLS12: what was told to be TLS 1.2 is no downgrade, and the
 // client's refusal of a certificate comes after the ServerHello.
 func TestClassifyTLS12(t *testing.T) {

@@ -314,6 +314,10 @@ var triedAlso = map[lab.PeerID]struct{ accepts, offers []string }{
 		[]string{"*x25519+*secp256r1+*secp384r1+*x25519mlkem768", "mlkem512+x448>*0x0100"}},
 	"boringssl@trixie": {boringTried, boringTried},
 	"gnutls@trixie":    {nil, []string{"secp256r1+x448+x25519", "secp384r1+0x0100+0x0101", "x25519+x448+0x0100"}},
+	"nss@forky": {[]string{"secp384r1mlkem1024+secp384r1", "mlkem1024+x25519", "mlkem1024+secp384r1", "secp384r1+secp256r1", "x25519+secp384r1mlkem1024"},
+		[]string{"secp384r1+~secp384r1mlkem1024", "x25519+~mlkem1024", "secp384r1+~mlkem1024", "secp256r1+~secp384r1", "secp384r1mlkem1024+~x25519"}},
+	"nss@trixie": {[]string{"x25519kyber768draft00+x25519", "x25519kyber768draft00+secp384r1"},
+		[]string{"x25519+~x25519kyber768draft00", "x25519kyber768draft00+x25519", "secp384r1+~x25519kyber768draft00"}},
 	"openssl@bookworm": {[]string{"x448+x25519+0x0100"}, []string{"0x0100+x448"}},
 }
 

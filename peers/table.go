@@ -181,6 +181,32 @@ var table = withProfiles([]Peer{
 		driver: contract{argv: []string{"node", "/peer.js"}, limits: openssl{}.express},
 	},
 	{
+		ID: "nss@forky", Folder: "nss", Suite: "forky", Roles: bothRoles,
+		Groups: nss131Groups,
+		Rules: lab.Rules{
+			Default: lab.MustOffer("*x25519mlkem768+x25519+secp256r1+secp384r1+secp521r1+secp256r1mlkem768+secp384r1mlkem1024+ffdhe2048+ffdhe3072+ffdhe4096+ffdhe6144+ffdhe8192"),
+			Shares:  lab.ShareFirst,
+			Pick:    lab.PickOrderOrNext,
+			NoMatch: "handshake_failure",
+			Old:     nssOld,
+			Cure:    nssCure,
+		},
+		driver: byInetd(expressNSS, "/peer"),
+	},
+	{
+		ID: "nss@trixie", Folder: "nss", Suite: "trixie", Roles: bothRoles,
+		Groups: nss110Groups,
+		Rules: lab.Rules{
+			Default: lab.MustOffer("*x25519+secp256r1+secp384r1+secp521r1+x25519mlkem768+ffdhe2048+ffdhe3072+ffdhe4096+ffdhe6144+ffdhe8192"),
+			Shares:  lab.ShareFirst,
+			Pick:    lab.PickOrderOrNext,
+			NoMatch: "handshake_failure",
+			Old:     nssOld,
+			Cure:    nssCure,
+		},
+		driver: byInetd(expressNSS, "/peer"),
+	},
+	{
 		ID: "openssl-tls12@bullseye", Folder: "openssl", Suite: "bullseye", Roles: bothRoles,
 		Groups: opensslCurves,
 		Rules:  tls12(openssl111()),
