@@ -257,14 +257,14 @@ func opensslRefusal(res agent.Result) string {
 	return ""
 }
 
-// opensslErrors keeps the lines that say what went wrong, without the thread
-// id and the addresses that differ from run to run.
+// opensslErrors keeps the lines that say what went wrong, without what differs
+// from run to run and from patch to patch.
 func opensslErrors(stderr []byte) string {
 	var lines []string
 	for line := range strings.Lines(string(stderr)) {
 		line = strings.TrimSpace(line)
 		if m := errorPattern.FindStringSubmatch(line); m != nil {
-			lines = append(lines, strings.TrimSuffix(m[1], ":"))
+			lines = append(lines, strings.TrimSuffix(sourceLine.ReplaceAllString(m[1], ""), ":"))
 		} else if strings.HasPrefix(line, "verify error:") || strings.HasPrefix(line, "connect:") {
 			lines = append(lines, line)
 		}
@@ -274,3 +274,6 @@ func opensslErrors(stderr []byte) string {
 
 // errorPattern matches "4057E5EE027F0000:error:0A000410:SSL routines:...".
 var errorPattern = regexp.MustCompile(`^[0-9A-F]+:error:[0-9A-F]+:(.*)$`)
+
+// sourceLine is where in its source it was: another place in every patch release.
+var sourceLine = regexp.MustCompile(`:[\w./-]+\.c:\d+`)
