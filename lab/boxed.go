@@ -16,7 +16,7 @@ const dropBox = "box"
 // something to it, and without them it works.
 func (j *judge) boxed(cause Cause, what string) bool {
 	proof := j.meddled()
-	if len(j.o.Cell.Boxes) == 0 || len(proof) == 0 {
+	if len(j.o.Cell.Boxes) == 0 || len(proof) == 0 || j.o.Path.Starved && j.o.Client.TimedOut && !j.boxDropped() && len(j.o.Wire.Forged) == 0 {
 		return false
 	}
 	what = fmt.Sprintf("%s: %s; predicted %s", what, strings.Join(proof, ", "), j.expected())
@@ -41,6 +41,11 @@ func (j *judge) boxed(cause Cause, what string) bool {
 // how it was cut, may be why. Triage tells that from what the hello says.
 func (j *judge) cut() bool {
 	return j.o.Wire.ServerHello == nil && j.o.Wire.HRR == nil && (j.v.HelloSegments > 1 || j.v.HelloRecords > 1)
+}
+
+// boxDropped reports whether a box kept a packet from arriving.
+func (j *judge) boxDropped() bool {
+	return slices.ContainsFunc(j.o.Path.Drops, func(d Drop) bool { return d.Reason == dropBox })
 }
 
 // meddled says what the two sides of the path prove that neither end did.

@@ -73,7 +73,7 @@ func (c *cell) obey(i int, p *packet, r box.Ruling) bool {
 		return false
 	case r.Hold > 0:
 		c.deed(i, r.Delay, p.rec)
-		p.note = join(p.note, c.boxNote(i, r.Delay))
+		p.note, p.held = join(p.note, c.boxNote(i, r.Delay)), true
 		c.hold(p.at+r.Hold, p)
 		return false
 	}

@@ -65,6 +65,7 @@ type packet struct {
 	owned bool          // data is ours to change
 	twin  bool          // the second copy of a duplicated packet
 	made  bool          // by a box: it never arrived
+	held  bool          // by a box that delays it
 	deed  int           // of a packet made by a box, the index of its BoxDeed
 	note  string        // what was done to it
 	at    time.Duration // when it came to where it is
@@ -312,7 +313,11 @@ func (c *cell) close() Trace {
 	c.closed = true
 	for c.pending.len() > 0 {
 		p := c.pending.pop().v
-		c.drop(&p, "cell-closed", "still on its way")
+		reason := "cell-closed"
+		if p.held {
+			reason = dropBox // it was on its way for as long as anybody waited
+		}
+		c.drop(&p, reason, "still on its way")
 	}
 	for c.flushing {
 		c.flushed.Wait()

@@ -101,7 +101,7 @@ func (c *cell) fire(at time.Duration) {
 		}
 		f := c.pending.pop()
 		c.trace.MaxLate = max(c.trace.MaxLate, now-f.due)
-		f.v.at = f.due
+		f.v.at, f.v.held = f.due, false
 		c.run(&f.v)
 	}
 	c.armed = 0

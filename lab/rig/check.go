@@ -36,7 +36,7 @@ func CheckBoxes(ctx context.Context, bs Boxes, names []string, seed uint64) ([]C
 	if err != nil {
 		return nil, err
 	}
-	r, err := Open(ctx, Config{Kind: Embedded, Run: NewRunID(), Links: links, Boxes: bs, Peers: ids})
+	r, err := Open(ctx, Config{Kind: Embedded, Run: NewRunID(), Links: links, Boxes: bs, Peers: ids, Unprobed: true})
 	if err != nil {
 		return nil, err
 	}

@@ -69,7 +69,9 @@ func openEmbedded(ctx context.Context, c Config) (*Rig, error) {
 	if r.peers, err = f.introduce(c); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	probe(ctx, r, reference, c, r.peers)
+	if !c.Unprobed {
+		probe(ctx, r, reference, c, r.peers)
+	}
 	return r, nil
 }
 

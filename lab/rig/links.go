@@ -132,7 +132,7 @@ func patience(l netem.Link) time.Duration {
 
 // told reports whether the shape refuses large packets and says so: a sender
 // that has a whole flight under way may repair it one packet a timeout.
-func told(s netem.Shape) bool { return s.MTU > 0 && s.TooBig != netem.EatICMP }
+func told(s netem.Shape) bool { return s.MTU > 0 && (s.TooBig == "" || s.TooBig == netem.SendICMP) }
 
 // chancy reports whether the shape loses or damages packets by chance.
 func chancy(s netem.Shape) bool {

@@ -100,6 +100,7 @@ type Config struct {
 	Boxes    Boxes
 	Known    Catalogue
 	Peers    []lab.PeerID // of those known
+	Unprobed bool         // embedded: leave the peers unprobed; nothing is then said about their groups
 	ProbeAll bool         // probe every group of the registry, not only the declared ones
 	Logs     string       // directory for the peers' logs; created when there is something to log
 	Progress io.Writer    // one line per slow step
