@@ -139,6 +139,15 @@ func (p Plan) Peers() []PeerID {
 	return slices.Sorted(maps.Keys(seen))
 }
 
+// Links lists the links of the plan, sorted.
+func (p Plan) Links() []string {
+	seen := map[string]bool{}
+	for _, c := range p.Cells {
+		seen[c.Link] = true
+	}
+	return slices.Sorted(maps.Keys(seen))
+}
+
 // Shard keeps every n-th cell, starting with the i-th (1 <= i <= n). The n
 // shards are disjoint and together are the plan.
 func (p Plan) Shard(i, n int) Plan {

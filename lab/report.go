@@ -21,6 +21,7 @@ type Report struct {
 	Ended       time.Time       `json:"ended"`
 	Interrupted bool            `json:"interrupted,omitempty"` // stopped before the plan was through
 	Peers       []PeerInfo      `json:"peers"`
+	Links       []LinkInfo      `json:"links,omitempty"` // of the plan, with what they do: a link file is not kept
 	Boxes       []BoxInfo       `json:"boxes,omitempty"`
 	Cells       int             `json:"cells"`    // planned
 	Judged      int             `json:"judged"`   // verdicts written
@@ -71,6 +72,15 @@ func (r Report) Missed() []string {
 		}
 	}
 	return out
+}
+
+// LinkInfo says what a link does, as far as a reader needs it.
+type LinkInfo struct {
+	Name  string  `json:"name"`
+	About string  `json:"about,omitempty"`
+	RTTMS float64 `json:"rtt_ms"`        // delay of both directions together, jitter apart
+	MTU   int     `json:"mtu,omitempty"` // toward the server, bytes of IP packet; absent: no limit of its own
+	IPv6  bool    `json:"ipv6,omitempty"`
 }
 
 // Exclusion is a combination that is not run.

@@ -35,6 +35,13 @@ var (
 	}
 )
 
+// sampleLinks are the links of both samples.
+var sampleLinks = map[string]lab.LinkInfo{
+	"clean": {Name: "clean", About: "A perfect IPv4 path."}, "frag-drop": {Name: "frag-drop", MTU: 1400}, "loss1": {Name: "loss1", RTTMS: 20},
+	"loss5": {Name: "loss5", RTTMS: 20}, "mobile": {Name: "mobile", RTTMS: 180}, "mss536": {Name: "mss536", MTU: 576}, "mtu1280": {Name: "mtu1280", MTU: 1280},
+	"mtu1280-icmp-eaten": {Name: "mtu1280-icmp-eaten", MTU: 1280}, "pppoe1492": {Name: "pppoe1492", RTTMS: 30, MTU: 1492}, "rtt100": {Name: "rtt100", RTTMS: 100, IPv6: true},
+}
+
 func square(lists ...string) (out [][2]string) {
 	for _, o := range lists {
 		for _, a := range lists {
@@ -144,6 +151,9 @@ func (s sample) report() lab.Report {
 		Tool: "9b75baf", Kernel: "Linux 6.12.48", Started: start, Ended: start.Add(12430 * time.Millisecond),
 		Cells: n, Judged: n, PlanDigest: "4be1f0c2a9d35e77", Counts: map[lab.Outcome]int{}, Peers: []lab.PeerInfo{}, Excluded: []lab.Exclusion{},
 		Command: "hybridlab run --fabric containers --seed 7",
+	}
+	for _, l := range s.links {
+		rep.Links = append(rep.Links, sampleLinks[l])
 	}
 	versions := map[lab.PeerID]string{"go@1.26": "go1.26.8 crypto/tls", "openssl@trixie": "OpenSSL 3.5.4 30 Sep 2025", "nginx@trixie": "nginx version: nginx/1.26.3"}
 	seen := map[lab.PeerID]bool{}

@@ -85,6 +85,18 @@ func (ls Links) Clean(link string) string {
 	return cleanV4
 }
 
+// Infos say what the named links do, for the report.
+func (ls Links) Infos(names []string) []lab.LinkInfo {
+	var out []lab.LinkInfo
+	for _, n := range names {
+		l := ls.get(n)
+		out = append(out, lab.LinkInfo{
+			Name: n, About: l.About, RTTMS: float64(l.Up.Delay+l.Down.Delay) / float64(time.Millisecond), MTU: l.Up.MTU, IPv6: l.V6(),
+		})
+	}
+	return out
+}
+
 // Round trips a handshake may take: TCP, hello, HelloRetryRequest, and one
 // for a flight beyond the initial congestion window.
 const handshakeTrips = 4
