@@ -4,13 +4,14 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"hybridlab/lab"
 )
 
 // The cells travel in the page as one JSON data block, a line each:
 //
-//	{"again": "hybridlab run ... --cell ", "outcomes": [["hybrid", "H", "pass"], ...], "rows": [
+//	{"again": "hybridlab run ... --cell ", "outcomes": [["hybrid", "H", "pass"], ...], "links": [["clean", rtt, mss], ...], "rows": [
 //	["go@1.26/...", "go@1.26", ...],
 //	...]}
 //
@@ -39,14 +40,28 @@ func (d *dictionary) refs(ss []string) []any {
 	return out
 }
 
-// row is a verdict as the page's script reads it.
+func (d *dictionary) hellos(hs []lab.HelloSeen) []any {
+	out := []any{}
+	for _, h := range hs {
+		out = append(out, d.ref(name(h.Message)), h.Bytes, h.Predicted)
+	}
+	return out
+}
+
+// row is a verdict as the page's script reads it: strings in the order of
+// the row, or the numbers would be of others.
 func (d *dictionary) row(v lab.Verdict) []any {
 	var controls, attempts []string
+	times := []float64{}
 	for _, c := range v.Control {
 		controls = append(controls, name(c.Kind), name(c.Outcome), name(c.Cell))
 	}
 	for _, a := range v.Attempts {
 		attempts = append(attempts, name(a.Outcome), name(a.Cause))
+		times = append(times, a.HandshakeMS)
+	}
+	if !slices.ContainsFunc(times, func(ms float64) bool { return ms > 0 }) {
+		times = times[:0] // not measured by attempt
 	}
 	return []any{
 		name(v.Cell), // unique: not worth a place among the known
@@ -57,7 +72,16 @@ func (d *dictionary) row(v lab.Verdict) []any {
 		v.HelloBytes, v.HelloSegments, v.HelloRecords, v.HandshakeMS,
 		d.ref(name(v.Trigger)), v.Threshold, d.ref(text(v.Why)), d.ref(text(v.Remedy)),
 		d.refs(controls), d.refs(attempts), d.ref(capture(v)),
+		d.ref(cert(v)), times, bit(v.Fallback), v.PredictedBytes, d.hellos(v.Hellos),
 	}
+}
+
+// cert is the kind of the server's certificate; empty: the usual one.
+func cert(v lab.Verdict) string {
+	if v.Cert == lab.DefaultCert {
+		return ""
+	}
+	return name(v.Cert)
 }
 
 // threeWay is 0 unknown, 1 no, 2 yes.
@@ -82,7 +106,11 @@ func writeCells(b *bufio.Writer, rep lab.Report, verdicts Verdicts) error {
 	if err != nil {
 		return fmt.Errorf("encode cells: %w", err)
 	}
-	fmt.Fprintf(b, `<script type="application/json" id="cells">{"again":%s,"outcomes":%s,"rows":[`, again, outcomes)
+	links, err := json.Marshal(linkTable(rep.Links))
+	if err != nil {
+		return fmt.Errorf("encode cells: %w", err)
+	}
+	fmt.Fprintf(b, `<script type="application/json" id="cells">{"again":%s,"outcomes":%s,"links":%s,"rows":[`, again, outcomes, links)
 	d, first := newDictionary(), true
 	err = each(verdicts, func(v lab.Verdict) error {
 		line, err := json.Marshal(d.row(v))
@@ -102,6 +130,30 @@ func writeCells(b *bufio.Writer, rep lab.Report, verdicts Verdicts) error {
 	}
 	_, err = b.WriteString("]}</script>\n")
 	return err
+}
+
+// linkTable is name, round trip in milliseconds and MSS of every link.
+func linkTable(links []lab.LinkInfo) [][3]any {
+	out := [][3]any{}
+	for _, l := range links {
+		out = append(out, [3]any{name(l.Name), l.RTTMS, mss(l)})
+	}
+	return out
+}
+
+// ethernet is the MTU of what is no jumbo link, bytes.
+const ethernet = 1500
+
+// mss is the TCP payload that fits one packet on the link, without options.
+func mss(l lab.LinkInfo) int {
+	mtu, headers := l.MTU, 40
+	if mtu == 0 {
+		mtu = ethernet
+	}
+	if l.IPv6 {
+		headers = 60
+	}
+	return max(mtu-headers, 0)
 }
 
 // outcomeTable is name, letter and kind of every outcome, in report order.

@@ -3,7 +3,7 @@ package reports
 import (
 	"bufio"
 	"crypto/sha256"
-	_ "embed"
+	"embed"
 	"encoding/base64"
 	"fmt"
 	"html/template"
@@ -19,14 +19,31 @@ import (
 //go:embed templates/page.html
 var pageHTML string
 
-//go:embed templates/page.css
-var pageCSS string
+//go:embed templates/*.css templates/*.js
+var assets embed.FS
 
-//go:embed templates/page.js
-var pageJS string
+// The style and the script are one block each in the page, and several files
+// here, by what they are about.
+var (
+	pageCSS = joined("base.css", "matrix.css", "cell.css", "charts.css", "media.css")
+	pageJS  = "(() => {\n'use strict';\n" +
+		joined("data.js", "state.js", "matrix.js", "charts.js", "list.js", "ladder.js", "cell.js", "main.js") + "})();\n"
+)
+
+func joined(files ...string) string {
+	var b strings.Builder
+	for _, f := range files {
+		text, err := assets.ReadFile("templates/" + f)
+		if err != nil {
+			panic(err) // embedded
+		}
+		b.Write(text)
+	}
+	return b.String()
+}
 
 // head and foot are the page before and after the cells. Between them the
-// cells are streamed as a JSON data block: the answer, the counts and the
+// cells are streamed as JSON data blocks: the answer, the counts and the
 // findings are on the screen before the browser has read the first of them.
 var (
 	pages = template.Must(template.New("page").Funcs(template.FuncMap{"number": number, "count": count}).Parse(pageHTML))
@@ -36,9 +53,11 @@ var (
 
 // HTML writes the run as one self-contained page: no network, no inline
 // handler, and a content security policy that allows exactly the one style
-// and the one script in it.
-func HTML(w io.Writer, rep lab.Report, verdicts Verdicts) error {
-	s, err := summarize(rep, verdicts)
+// and the one script in it. With a src, which may be nil, cells show their
+// packets.
+func HTML(w io.Writer, rep lab.Report, verdicts Verdicts, src Source) error {
+	kept := shelf{}
+	s, err := summarize(rep, verdicts, kept.add)
 	if err != nil {
 		return err
 	}
@@ -48,6 +67,9 @@ func HTML(w io.Writer, rep lab.Report, verdicts Verdicts) error {
 		return fmt.Errorf("render page: %w", err)
 	}
 	if err := writeCells(b, rep, verdicts); err != nil {
+		return err
+	}
+	if err := writeDetails(b, kept, src); err != nil {
 		return err
 	}
 	if err := foot.Execute(b, p); err != nil {
@@ -64,7 +86,10 @@ type page struct {
 	Peers            []peerRow
 	Tallies          []tally
 	Bar              []segment
+	Worst            []finding // what to look at first
+	WorstTitle       string
 	Findings, Others []finding
+	Boxes            []boxRow
 	Excluded         int
 	Reasons          []reason
 	Command          string
@@ -84,12 +109,16 @@ type tally struct {
 	Title string
 	Total int
 	Rows  []tallyRow
+	None  string // the outcomes that did not occur, where there is no room for a row each
 }
 
 type tallyRow struct {
-	Outcome, Letter string
-	N               int
+	Outcome, Class, Letter string
+	N                      int
 }
+
+// boxRow is a middlebox and what it did in the run.
+type boxRow struct{ Name, About, Did, Origin, Fix string }
 
 // segment is one stretch of the bar, in per cent of its length.
 type segment struct {
@@ -100,7 +129,7 @@ type segment struct {
 type finding struct {
 	Outcome, Cause, Blame, Class, Letter string
 	Count                                int
-	Words, Culprit, Where                string
+	Words, Plain, Culprit, Where         string // Plain are the words without a capital
 	Example                              example
 	More                                 []string // cells
 }
@@ -113,11 +142,29 @@ func newPage(rep lab.Report, s *summary) page {
 		Excluded: len(rep.Excluded), Reasons: reasons(rep.Excluded), Command: text(rep.Command), Started: when(rep.Started),
 		Style: template.CSS(pageCSS), Script: template.JS(pageJS), StyleHash: source(pageCSS), ScriptHash: source(pageJS),
 	}
+	p.WorstTitle, p.Worst = worst(p.Findings, p.Others)
+	for _, b := range rep.Boxes {
+		did := fmt.Sprintf("It did something in %s of %s.", number(b.Triggered), count(b.Cells, "cell"))
+		p.Boxes = append(p.Boxes, boxRow{name(b.Name), text(b.About), did, stop(text(b.Origin)), stop(text(b.Fix))})
+	}
 	for _, i := range rep.Peers {
 		p.Peers = append(p.Peers, peerRow{name(i.ID), name(i.Version), name(i.Image), name(i.Unavailable)})
 	}
 	return p
 }
+
+// worst are the groups of the first screen: findings, or else what is undecided.
+func worst(findings, others []finding) (title string, fs []finding) {
+	const most = 4
+	title, fs = "Look at this first", findings
+	if len(fs) == 0 {
+		title, fs = "Undecided", others
+	}
+	return title, fs[:min(len(fs), most)]
+}
+
+// stop takes the full stop away, so that the sentence can go on.
+func stop(s string) string { return strings.TrimRight(s, ". ") }
 
 // source is a CSP hash source (CSP level 3 section 2.3.1) for an inline block.
 func source(s string) string {
@@ -162,11 +209,17 @@ func tallies(s *summary) []tally {
 	var out []tally
 	for _, c := range columns {
 		t := tally{Title: c.title, Total: s.sum(c.keep)}
+		var none []string
 		for _, o := range lab.Outcomes {
-			if c.keep(o) {
-				t.Rows = append(t.Rows, tallyRow{string(o), o.Letter(), s.counts[o]})
+			if !c.keep(o) {
+				continue
+			}
+			t.Rows = append(t.Rows, tallyRow{string(o), class(o), o.Letter(), s.counts[o]})
+			if s.counts[o] == 0 {
+				none = append(none, string(o))
 			}
 		}
+		t.None = strings.Join(none, ", ")
 		out = append(out, t)
 	}
 	return out
@@ -197,7 +250,7 @@ func views(gs []*group, s *summary) []finding {
 	for _, g := range gs {
 		f := finding{
 			Outcome: name(g.outcome), Cause: name(g.cause), Blame: name(g.blame), Class: class(g.outcome), Letter: g.outcome.Letter(),
-			Count: g.count, Words: capital(g.words()), Culprit: g.culprit(), Where: strings.Join(g.where(s.axes), " · "),
+			Count: g.count, Words: capital(g.words()), Plain: g.words(), Culprit: g.culprit(), Where: strings.Join(g.where(s.axes), " · "),
 			Example: g.examples[0],
 		}
 		for _, e := range g.examples[1:] {

@@ -26,8 +26,11 @@ var renderers = []struct {
 	{"terminal.txt", plainTerminal},
 	{"junit.xml", JUnit},
 	{"summary.md", Markdown},
-	{"index.html", HTML},
+	{"index.html", barePage},
 }
+
+// barePage is a page of a run that kept nothing but its verdicts.
+func barePage(w io.Writer, rep lab.Report, vs Verdicts) error { return HTML(w, rep, vs, nil) }
 
 func plainTerminal(w io.Writer, rep lab.Report, vs Verdicts) error {
 	return Terminal(w, rep, vs, TerminalOptions{Width: 80, Color: ColorNever, Dir: "runs/first"})

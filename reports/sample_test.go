@@ -101,6 +101,9 @@ func judged(c lab.Cell, n int) lab.Verdict {
 		}
 		v.Group, v.Predicted, v.Why = g.String(), []string{fmt.Sprintf("%s %s", v.Outcome, g)}, g.String()+", as predicted"
 	}
+	if v.Version != "" {
+		v.Hellos = []lab.HelloSeen{{Message: "ClientHello", Bytes: v.HelloBytes, Predicted: v.HelloBytes}, {Message: "ServerHello", Bytes: 122}}
+	}
 	spoil(&v, c, n)
 	v.Attempts = append(v.Attempts, lab.Attempt{Outcome: v.Outcome, Cause: v.Cause})
 	return v

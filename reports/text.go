@@ -69,12 +69,10 @@ func names[T ~string](list []T) []string {
 	return out
 }
 
-// captureFile is the only shape of a capture's name that is linked to: a name
-// that came from elsewhere must not become a path.
-var captureFile = regexp.MustCompile(`^captures/[0-9a-z-]+\.pcapng$`)
-
+// capture is the file to link to: a name that came from elsewhere must not
+// become a path.
 func capture(v lab.Verdict) string {
-	if captureFile.MatchString(v.Capture) {
+	if lab.CaptureName(v.Capture) {
 		return v.Capture
 	}
 	return ""
