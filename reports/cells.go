@@ -72,7 +72,7 @@ func (d *dictionary) row(v lab.Verdict) []any {
 		v.HelloBytes, v.HelloSegments, v.HelloRecords, v.HandshakeMS,
 		d.ref(name(v.Trigger)), v.Threshold, d.ref(text(v.Why)), d.ref(text(v.Remedy)),
 		d.refs(controls), d.refs(attempts), d.ref(capture(v)),
-		d.ref(cert(v)), times, bit(v.Fallback), v.PredictedBytes, d.hellos(v.Hellos),
+		d.ref(cert(v)), times, bit(v.Fallback), v.PredictedBytes, d.hellos(v.Hellos), d.ref(name(v.Known)),
 	}
 }
 

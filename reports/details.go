@@ -43,7 +43,7 @@ func (s shelf) add(v lab.Verdict) {
 	if !lab.CaptureName(v.Capture) {
 		return
 	}
-	k := groupKey{v.Outcome, v.Cause, v.Blame}
+	k := groupKey{v.Outcome, v.Cause, v.Blame, v.Known}
 	d := detailed{name(v.Cell), v.Capture, v.Evidence}
 	at, _ := slices.BinarySearchFunc(s[k], d, func(a, b detailed) int { return strings.Compare(a.cell, b.cell) })
 	if at < mostDetailed {
@@ -62,7 +62,7 @@ func (s shelf) inTurn(yield func(detailed) bool) {
 			}
 			return 0
 		}
-		return cmp.Or(finding(a)-finding(b), cmp.Compare(rank(a.outcome), rank(b.outcome)), cmp.Compare(a.cause, b.cause), cmp.Compare(a.blame, b.blame))
+		return cmp.Or(finding(a)-finding(b), cmp.Compare(rank(a.outcome), rank(b.outcome)), cmp.Compare(a.cause, b.cause), cmp.Compare(a.blame, b.blame), cmp.Compare(a.known, b.known))
 	})
 	for i := range mostDetailed {
 		for _, k := range keys {

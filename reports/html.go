@@ -89,6 +89,7 @@ type page struct {
 	Worst            []finding // what to look at first
 	WorstTitle       string
 	Findings, Others []finding
+	Expected         []finding // by known deviations
 	Boxes            []boxRow
 	Excluded         int
 	Reasons          []reason
@@ -128,6 +129,7 @@ type segment struct {
 
 type finding struct {
 	Outcome, Cause, Blame, Class, Letter string
+	Known, Reason                        string // name of the known deviation, and why it is one
 	Count                                int
 	Words, Plain, Culprit, Where         string // Plain are the words without a capital
 	Example                              example
@@ -138,9 +140,12 @@ func newPage(rep lab.Report, s *summary) page {
 	p := page{
 		Run: name(rep.Run), Answer: s.answer(), Warnings: s.warnings(rep), Facts: facts(rep, s),
 		Tallies: tallies(s), Bar: bar(s),
-		Findings: views(s.findings(), s), Others: views(append(s.undecided(), s.expected()...), s),
+		Findings: views(s.findings(), s), Others: views(s.undecided(), s), Expected: views(s.expected(), s),
 		Excluded: len(rep.Excluded), Reasons: reasons(rep.Excluded), Command: text(rep.Command), Started: when(rep.Started),
 		Style: template.CSS(pageCSS), Script: template.JS(pageJS), StyleHash: source(pageCSS), ScriptHash: source(pageJS),
+	}
+	for i := range p.Expected {
+		p.Expected[i].Reason = reasonFor(rep, s.expected()[i].known)
 	}
 	p.WorstTitle, p.Worst = worst(p.Findings, p.Others)
 	for _, b := range rep.Boxes {
@@ -249,7 +254,7 @@ func views(gs []*group, s *summary) []finding {
 	var out []finding
 	for _, g := range gs {
 		f := finding{
-			Outcome: name(g.outcome), Cause: name(g.cause), Blame: name(g.blame), Class: class(g.outcome), Letter: g.outcome.Letter(),
+			Outcome: name(g.outcome), Cause: name(g.cause), Blame: name(g.blame), Class: class(g.outcome), Letter: g.outcome.Letter(), Known: name(g.known),
 			Count: g.count, Words: capital(g.words()), Plain: g.words(), Culprit: g.culprit(), Where: strings.Join(g.where(s.axes), " · "),
 			Example: g.examples[0],
 		}

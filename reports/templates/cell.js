@@ -60,7 +60,7 @@ const showCell = (c) => {
     h('div', { class: 'columns' }, ...[
       part('Predicted', c.predicted.length ? items(c.predicted) : h('p', null, 'nothing')),
       part('Observed', items(observed(c))),
-      part('Judgement', terms([['Cause', c.cause], ['Blame', c.blame], ['Trigger', c.trigger], ['Threshold', c.threshold ? number(c.threshold) : '']])),
+      part('Judgement', terms([['Cause', c.cause], ['Blame', c.blame], ['Trigger', c.trigger], ['Threshold', c.threshold ? number(c.threshold) : ''], ['Known as', c.known]])),
       part('Hellos', terms([['As sent', hello(c)], ...sizes(c), ['Handshake', c.ms ? ms(c.ms) : '']])),
       part('Controls', runs(c.controls.map(([kind, o, id]) => [o, byId.has(id) ? h('a', { href: to({ cell: id }) }, kind) : kind, o]))),
       part('Attempts', runs(c.attempts.map(([o, cause], i) => [o, (i + 1) + '. ' + o, [cause, c.times[i] ? ms(c.times[i]) : ''].filter(Boolean).join(', ')]))),

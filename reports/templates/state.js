@@ -2,7 +2,7 @@
 
 const axes = [
   ['client', 'Client'], ['server', 'Server'], ['offer', 'Client offers'], ['accept', 'Server accepts'], ['cert', 'Certificate'],
-  ['link', 'Link'], ['box', 'Box'], ['outcome', 'Outcome'], ['cause', 'Cause'], ['blame', 'Blame'],
+  ['link', 'Link'], ['box', 'Box'], ['outcome', 'Outcome'], ['cause', 'Cause'], ['blame', 'Blame'], ['known', 'Known deviation'],
   ['group', 'Group'], ['hello', 'ClientHello bytes'],
 ];
 const state = () => new URLSearchParams(location.hash.slice(1));
