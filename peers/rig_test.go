@@ -183,16 +183,22 @@ func (s served) await(t testing.TB, remote net.Addr) report {
 // dial runs a client of this process against addr.
 func dial(t testing.TB, id lab.PeerID, addr netip.AddrPort, r Request) (*tap, lab.End, []byte) {
 	t.Helper()
-	local, err := InProcess(id)
-	if err != nil {
-		t.Fatal(err)
-	}
 	conn, err := net.Dial("tcp", addr.String())
 	if err != nil {
 		t.Fatal(err)
 	}
+	return talk(t, id, conn, r)
+}
+
+// talk runs a client of this process on a connection.
+func talk(t testing.TB, id lab.PeerID, conn net.Conn, r Request) (*tap, lab.End, []byte) {
+	t.Helper()
+	local, err := InProcess(id)
+	if err != nil {
+		t.Fatal(err)
+	}
 	c := &tap{Conn: conn}
-	r.Role, r.Addr, r.Token = lab.ClientRole, addr, "hybridlab"
+	r.Role, r.Addr, r.Token = lab.ClientRole, netip.MustParseAddrPort(conn.RemoteAddr().String()), "hybridlab"
 	if r.CA == nil {
 		r.CA = testAuthority().PEM()
 	}

@@ -4,6 +4,7 @@ package peers
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
@@ -28,9 +29,10 @@ func TestRecordSizes(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			keepSizes(t, p, version, sizesOf(t, p, func(server lab.PeerID, accept, offer lab.Offer) (toServer, toClient []byte) {
+			lines := sizesOf(t, p, func(server lab.PeerID, accept, offer lab.Offer) (toServer, toClient []byte) {
 				return c.hellos(t, p, server, accept, offer)
-			}))
+			})
+			keep(t, p, "sizes", "Bytes of the ClientHellos of "+version, "TestRecordSizes", lines)
 		})
 	}
 }
@@ -64,12 +66,11 @@ func (c *container) hellos(t *testing.T, p Peer, server lab.PeerID, accept, offe
 	return conn.toClient, conn.toServer // named from the server's side the other way round
 }
 
-// keepSizes compares with the recording, or with -update makes it.
-func keepSizes(t *testing.T, p Peer, version string, lines []string) {
+// keep compares with the recording testdata/PEER.KIND, or with -update makes it.
+func keep(t *testing.T, p Peer, kind, head, test string, lines []string) {
 	t.Helper()
-	file := "testdata/" + string(p.ID) + ".sizes"
-	got := "# Bytes of the ClientHellos of " + version + ", seen on the wire. Written by: go test -tags docker -run TestRecordSizes/" + string(p.ID) +
-		" ./peers -update\n" + strings.Join(lines, "\n") + "\n"
+	file := "testdata/" + string(p.ID) + "." + kind
+	got := fmt.Sprintf("# %s, seen on the wire. Written by: go test -tags docker -run %s/%s ./peers -update\n%s\n", head, test, p.ID, strings.Join(lines, "\n"))
 	if *update {
 		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
 			t.Fatal(err)
@@ -82,6 +83,6 @@ func keepSizes(t *testing.T, p Peer, version string, lines []string) {
 	}
 	_, was, _ := strings.Cut(string(text), "\n")
 	if _, is, _ := strings.Cut(got, "\n"); is != was {
-		t.Errorf("%s says hello otherwise than recorded:\n%s", version, is)
+		t.Errorf("%s does otherwise than recorded:\n%s", head, is)
 	}
 }
