@@ -14,7 +14,10 @@ func (j *judge) broken() bool {
 	if j.boxed(cause, what) {
 		return true
 	}
-	clean, classical := j.control(ControlClean), j.control(ControlClassical)
+	clean, classical, x25519 := j.control(ControlClean), j.control(ControlClassical), "X25519"
+	if j.o.Cell.Cert != "" {
+		classical, x25519 = j.control(ControlSmall), "X25519 with a "+DefaultCert+" certificate"
+	}
 	what = fmt.Sprintf("%s; predicted %s", what, j.expected())
 	switch {
 	case j.o.Path.Starved && j.o.Client.TimedOut && cause != CausePMTUBlackhole && cause != CauseFragmentsDropped:
@@ -28,10 +31,10 @@ func (j *judge) broken() bool {
 	case clean != "" && !clean.Worked():
 		return j.decide(Failure, cause, blame, "%s; the same over a clean link", what)
 	case classical != "" && classical != Unsupported && !classical.Worked() && (clean != "" || blame == blameLink):
-		return j.decide(Inconclusive, cause, blameLink, "%s; the X25519 control ends as %s on this link too, so neither group nor size is shown to matter", what, classical)
+		return j.decide(Inconclusive, cause, blameLink, "%s; %s ends as %s on this link too, so neither group nor size is shown to matter", what, x25519, classical)
 	case clean.Worked() && classical.Worked() && j.sized(cause):
 		j.v.Trigger = "size"
-		return j.decide(Size, cause, blameLink, "%s; X25519 passes on this link, and the same groups pass on a clean one", what)
+		return j.decide(Size, cause, blameLink, "%s; %s passes on this link, and the same groups pass on a clean one", what, x25519)
 	case clean.Worked():
 		return j.decide(Failure, cause, blameLink, "%s; the same groups pass over a clean link", what)
 	}

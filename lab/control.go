@@ -13,7 +13,7 @@ type Control struct {
 
 // ControlTaken is a control as it was run for a finding, and its result.
 type ControlTaken struct {
-	Kind    string  `json:"kind"` // ControlClassical, ControlClean or ControlNoBox
+	Kind    string  `json:"kind"` // ControlClassical, ControlSmall, ControlClean or ControlNoBox
 	Cell    string  `json:"cell"`
 	Outcome Outcome `json:"outcome"`
 }
@@ -21,6 +21,7 @@ type ControlTaken struct {
 // Kinds of control: what was changed, what was kept.
 const (
 	ControlClassical = "classical group, same link"
+	ControlSmall     = "classical group, smallest certificate, same link"
 	ControlClean     = "clean link, same groups"
 	ControlNoBox     = "no box, same groups, same link"
 )
@@ -38,8 +39,12 @@ func Controls(c Cell, cleanLink string, known Catalogue) []Control {
 	if known.Rules(c.Client).TLS12 || known.Rules(c.Server).TLS12 {
 		classical = classicalOffer12
 	}
+	small := Control{ControlClassical, NewCell(c.Client, c.Server, classical, classical, c.Link, c.Boxes...)}
+	if c.Cert != "" {
+		small.Kind = ControlSmall
+	}
 	all := []Control{
-		{ControlClassical, NewCell(c.Client, c.Server, classical, classical, c.Link, c.Boxes...).WithCert(c.Cert)},
+		small,
 		{ControlClean, NewCell(c.Client, c.Server, c.Offer, c.Accept, cleanLink, c.Boxes...).WithCert(c.Cert)},
 		{ControlNoBox, NewCell(c.Client, c.Server, c.Offer, c.Accept, c.Link).WithCert(c.Cert)},
 	}

@@ -55,7 +55,8 @@ http {
 }
 
 // nginxProxy passes everything on to the address over TLS. Before 1.23.4 it
-// would not offer TLS 1.3 there unless told to.
+// would not offer TLS 1.3 there unless told to. Its own verify depth of 1 is
+// one intermediate, and there may be more.
 func nginxProxy(r Request, versions string) []byte {
 	groups := ""
 	if !r.Offer.Default() {
@@ -78,6 +79,7 @@ http {
       proxy_ssl_server_name on;
       proxy_ssl_name %[2]s;
       proxy_ssl_verify on;
+      proxy_ssl_verify_depth 9;
       proxy_ssl_trusted_certificate %[3]s;
       %[4]s
     }
