@@ -43,7 +43,9 @@ func TestRecordCerts(t *testing.T) {
 func (c *container) shows(t *testing.T, p Peer, kind string) string {
 	t.Helper()
 	addr := freePort(t)
-	c.start(t, command(t, p, Request{Role: lab.ServerRole, Addr: addr, Identity: certificate(t, kind)}))
+	cmd := command(t, p, Request{Role: lab.ServerRole, Addr: addr, Identity: certificate(t, kind)})
+	cmd.Ready = fmt.Sprintf("tcp:%d", addr.Port()) // whatever it prints, and wherever
+	c.start(t, cmd)
 	conn, err := net.Dial("tcp", addr.String())
 	if err != nil {
 		return certNo // it did not start
