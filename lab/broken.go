@@ -16,7 +16,7 @@ func (j *judge) broken() bool {
 	}
 	clean, classical, x25519 := j.control(ControlClean), j.control(ControlClassical), "X25519"
 	if j.o.Cell.Cert != "" {
-		classical, x25519 = j.control(ControlSmall), "X25519 with a "+DefaultCert+" certificate"
+		classical, x25519 = j.control(ControlSmall), "X25519 with the smallest certificate"
 	}
 	what = fmt.Sprintf("%s; predicted %s", what, j.expected())
 	switch {
