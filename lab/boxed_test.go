@@ -108,9 +108,9 @@ func TestControlWithoutBoxes(t *testing.T) {
 		got[k.Kind] = k.Cell.ID
 	}
 	want := map[string]string{
-		ControlNoBox:     "go/go+rsa2048/x25519mlkem768+x25519/mtu1280",
-		ControlClean:     "go/go+rsa2048/x25519mlkem768+x25519/clean/a+b",
-		ControlClassical: "go/go+rsa2048/x25519/mtu1280/a+b",
+		ControlNoBox: "go/go+rsa2048/x25519mlkem768+x25519/mtu1280",
+		ControlClean: "go/go+rsa2048/x25519mlkem768+x25519/clean/a+b",
+		ControlSmall: "go/go/x25519/mtu1280/a+b",
 	}
 	for kind, id := range want {
 		if got[kind] != id {
