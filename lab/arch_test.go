@@ -17,16 +17,17 @@ import (
 // an arrow that is not here is a design change and belongs in this table
 // with its reason.
 var arrows = map[string][]string{
-	"lab/wire":                nil,                                        // leaf: bytes to messages
-	"lab/capture":             nil,                                        // leaf: packets to streams and files
-	"lab/yaml":                nil,                                        // leaf: files written by hand
-	"lab/stats":               nil,                                        // leaf: samples of times
-	"lab":                     {"lab/wire", "lab/capture", "lab/yaml"},    // vocabulary and pipeline
-	"lab/capture/capturetest": {"lab/capture"},                            // makes packets for tests; see testOnly
-	"netem/box":               {"lab/capture", "lab/yaml"},                // directions and flags; boxes are files. Never lab/wire: the judge shares no code with the judged
-	"netem":                   {"lab/capture", "lab/yaml", "netem/box"},   // the engine records packets; links are files; boxes are stages
-	"netem/netstack":          {"netem", "lab/capture"},                   // feeds the engine
-	"netem/tun":               {"netem", "docker/control", "lab/capture"}, // feeds the engine, driven from outside
+	"lab/wire":                nil,                                                    // leaf: bytes to messages
+	"lab/capture":             nil,                                                    // leaf: packets to streams and files
+	"lab/yaml":                nil,                                                    // leaf: files written by hand
+	"lab/stats":               nil,                                                    // leaf: samples of times
+	"lab":                     {"lab/wire", "lab/capture", "lab/yaml"},                // vocabulary and pipeline
+	"lab/capture/capturetest": {"lab/capture"},                                        // makes packets for tests; see testOnly
+	"netem/box":               {"lab/capture", "lab/yaml"},                            // directions and flags; boxes are files. Never lab/wire: the judge shares no code with the judged
+	"netem/host":              nil,                                                    // leaf: a TCP end in this process
+	"netem":                   {"lab/capture", "lab/yaml", "netem/box", "netem/host"}, // the engine records packets; links are files; boxes are stages, and some end TCP
+	"netem/netstack":          {"netem", "netem/host", "lab/capture"},                 // feeds the engine
+	"netem/tun":               {"netem", "docker/control", "lab/capture"},             // feeds the engine, driven from outside
 	"peers":                   {"lab", "lab/wire", "peers/agent", "peers/crafted"},
 	"peers/crafted":           {"lab/wire"}, // our own TLS speaks the same code points; the judge does not import it
 	"peers/agent":             {"docker/control"},
@@ -56,7 +57,7 @@ var soleImporters = []struct {
 	{"github.com/google/gopacket", []string{"lab/capture"}, "it panics on hostile packets; one recover covers it"},
 	{"github.com/gopacket/gopacket", []string{"lab/capture"}, "pcapng only"},
 	{"github.com/cloudflare/circl", []string{"peers/crafted"}, "KEMs for the peer we wrote, never for the judge"},
-	{"gvisor.dev/gvisor", []string{"netem", "netem/netstack"}, "headers for the engine, stacks for the embedded fabric"},
+	{"gvisor.dev/gvisor", []string{"netem", "netem/host", "netem/netstack"}, "headers for the engine, stacks for the embedded fabric and for boxes that end TCP"},
 	{"github.com/vishvananda/netlink", []string{"netem/tun", "peers/agent"}, "only code inside a container configures a network"},
 	{"github.com/onsi/", []string{"scenarios"}, "testing elsewhere"},
 	{"github.com/goccy/go-yaml", []string{"lab/yaml"}, "one strict decoder"},

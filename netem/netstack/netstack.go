@@ -21,18 +21,14 @@
 package netstack
 
 import (
+	"context"
 	"fmt"
+	"net"
 	"net/netip"
 	"sync"
 
 	"hybridlab/netem"
-
-	"gvisor.dev/gvisor/pkg/tcpip"
-	"gvisor.dev/gvisor/pkg/tcpip/header"
-	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
-	"gvisor.dev/gvisor/pkg/tcpip/network/ipv6"
-	"gvisor.dev/gvisor/pkg/tcpip/stack"
-	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
+	"hybridlab/netem/host"
 )
 
 // Addresses of the two ends: documentation ranges, which never collide with
@@ -48,24 +44,28 @@ var (
 // All methods may be called from any goroutine.
 type Net struct {
 	engine         *netem.Engine
-	client, server *host
+	client, server *host.Host
 
 	mu    sync.Mutex
-	cells map[netip.Addr][]tcpip.Endpoint // connections of open cells, by virtual address
+	cells map[netip.Addr][]host.Endpoint // connections of open cells, by virtual address
 }
 
 var _ netem.Carrier = (*Net)(nil)
 
 // New starts the two stacks and the engine. They run until Shutdown.
-func New() (*Net, error) { return newNet(&nic{mtu: netem.JumboMTU}) }
+func New() (*Net, error) { return newNet(0) }
 
-// newNet starts a Net whose client has another interface than usual.
-func newNet(client *nic) (*Net, error) {
-	n := &Net{cells: map[netip.Addr][]tcpip.Endpoint{}}
+// newNet starts a Net whose client may leave segments of some size uncut.
+func newNet(uncut int) (*Net, error) {
+	n := &Net{cells: map[netip.Addr][]host.Endpoint{}}
 	n.engine = netem.NewEngine(n.deliver)
+	config := host.Config{Send: n.engine.Input, MTU: netem.EthernetMTU, Wide: netem.JumboRanges(), WideMTU: netem.JumboMTU}
+	client, server := config, config
+	client.Addrs, client.Uncut = []netip.Addr{clientAddr4, clientAddr6}, uncut
+	server.Addrs = []netip.Addr{serverAddr4, serverAddr6}
 	var err error
-	if n.client, err = newHost(client, n.engine, clientAddr4, clientAddr6); err == nil {
-		n.server, err = newHost(&nic{mtu: netem.JumboMTU}, n.engine, serverAddr4, serverAddr6)
+	if n.client, err = host.New(client); err == nil {
+		n.server, err = host.New(server)
 	}
 	if err != nil {
 		n.Shutdown()
@@ -111,7 +111,7 @@ func (n *Net) Close(slot uint16) (netem.Trace, error) {
 	if err != nil {
 		return trace, err
 	}
-	var left []tcpip.Endpoint
+	var left []host.Endpoint
 	n.mu.Lock()
 	for _, a := range virtual(slot) {
 		left = append(left, n.cells[a]...)
@@ -133,7 +133,7 @@ func virtual(slot uint16) [4]netip.Addr {
 }
 
 // adopt notes a connection as one of the cell's; false: there is no such cell.
-func (n *Net) adopt(a netip.Addr, ep tcpip.Endpoint) bool {
+func (n *Net) adopt(a netip.Addr, ep host.Endpoint) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	eps, ok := n.cells[a]
@@ -145,90 +145,43 @@ func (n *Net) adopt(a netip.Addr, ep tcpip.Endpoint) bool {
 
 // deliver takes a packet from the engine to the stack it is for.
 func (n *Net) deliver(pkt []byte) {
-	dst, ok := destination(pkt)
+	dst, ok := host.Destination(pkt)
 	switch {
 	case ok && (dst == clientAddr4 || dst == clientAddr6):
-		n.client.nic.inject(pkt)
+		n.client.Inject(pkt)
 	case ok && (dst == serverAddr4 || dst == serverAddr6):
-		n.server.nic.inject(pkt)
+		n.server.Inject(pkt)
 	default:
 		// The engine sends to the two ends of a cell only, and Open was
 		// given other ends than ours: there is nobody to deliver to.
 	}
 }
 
-func destination(pkt []byte) (netip.Addr, bool) {
-	if header.IPVersion(pkt) == header.IPv6Version {
-		return netip.AddrFromSlice(pkt[24:40])
+// DialClient connects from the client stack to the target address of an open
+// cell. See host.Host.Dial for its errors.
+func (n *Net) DialClient(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
+	c, err := n.client.Dial(ctx, host.Dialed{To: to}, func(ep host.Endpoint) bool { return n.adopt(to.Addr(), ep) })
+	if err != nil {
+		return nil, err
 	}
-	return netip.AddrFromSlice(pkt[16:20])
+	return c, nil
+}
+
+// ListenServer listens on the server stack, at ServerAddr or, with an
+// unspecified address, at all of its addresses of that family. Port 0 picks
+// one. A connection whose cell was closed before it was accepted is destroyed
+// and not returned.
+func (n *Net) ListenServer(at netip.AddrPort) (net.Listener, error) {
+	return n.server.Listen(at, n.adopt)
 }
 
 // Shutdown closes all cells, breaks all connections and ends all goroutines
 // of both stacks and the engine.
 func (n *Net) Shutdown() {
 	n.engine.Shutdown()
-	for _, h := range []*host{n.client, n.server} {
+	for _, h := range []*host.Host{n.client, n.server} {
 		if h != nil {
-			h.stack.Destroy()
-			h.nic.stop()
+			h.Close()
 		}
 	}
-}
-
-// host is one stack and its interface.
-type host struct {
-	stack *stack.Stack
-	nic   *nic
-}
-
-const nicID = 1
-
-// newHost starts a stack whose every route leads into the engine.
-func newHost(n *nic, engine *netem.Engine, addrs ...netip.Addr) (*host, error) {
-	h := &host{nic: n, stack: stack.New(stack.Options{
-		NetworkProtocols: []stack.NetworkProtocolFactory{
-			ipv4.NewProtocol,
-			ipv6.NewProtocolWithOptions(ipv6.Options{}), // no duplicate address detection, nothing sent unasked
-		},
-		TransportProtocols: []stack.TransportProtocolFactory{tcp.NewProtocol},
-	})}
-	n.start(engine.Input)
-	sack := tcpip.TCPSACKEnabled(true)
-	if err := h.stack.SetTransportProtocolOption(tcp.ProtocolNumber, &sack); err != nil {
-		return h, fmt.Errorf("turn SACK on: %v", err)
-	}
-	if err := h.stack.CreateNIC(nicID, n); err != nil {
-		return h, fmt.Errorf("create interface: %v", err)
-	}
-	for _, a := range addrs {
-		own := tcpip.ProtocolAddress{Protocol: protocol(a), AddressWithPrefix: address(a).WithPrefix()}
-		if err := h.stack.AddProtocolAddress(nicID, own, stack.AddressProperties{}); err != nil {
-			return h, fmt.Errorf("add address %s: %v", a, err)
-		}
-	}
-	h.stack.SetRouteTable(routes())
-	return h, nil
-}
-
-// routes lead everything to the one interface. Its MTU is that of jumbo
-// cells; on the way to all others it is less.
-func routes() []tcpip.Route {
-	var out []tcpip.Route
-	for _, p := range netem.JumboRanges() {
-		subnet := tcpip.AddressWithPrefix{Address: address(p.Addr()), PrefixLen: p.Bits()}.Subnet()
-		out = append(out, tcpip.Route{Destination: subnet, NIC: nicID})
-	}
-	return append(out,
-		tcpip.Route{Destination: header.IPv4EmptySubnet, NIC: nicID, MTU: netem.EthernetMTU},
-		tcpip.Route{Destination: header.IPv6EmptySubnet, NIC: nicID, MTU: netem.EthernetMTU})
-}
-
-func address(a netip.Addr) tcpip.Address { return tcpip.AddrFromSlice(a.AsSlice()) }
-
-func protocol(a netip.Addr) tcpip.NetworkProtocolNumber {
-	if a.Is6() {
-		return ipv6.ProtocolNumber
-	}
-	return ipv4.ProtocolNumber
 }

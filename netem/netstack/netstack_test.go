@@ -153,7 +153,7 @@ func TestSegmentsFitMSS(t *testing.T) {
 	if err != nil || overMSS(t, trace) != 0 {
 		t.Errorf("%v, %d segments above the MSS", err, overMSS(t, trace))
 	}
-	n, err := newNet(&nic{mtu: netem.JumboMTU, gso: 1 << 15})
+	n, err := newNet(1 << 15)
 	if err != nil {
 		t.Fatal(err)
 	}

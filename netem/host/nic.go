@@ -1,4 +1,4 @@
-package netstack
+package host
 
 import (
 	"sync"

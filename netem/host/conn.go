@@ -1,4 +1,4 @@
-package netstack
+package host
 
 import (
 	"context"
@@ -18,24 +18,35 @@ import (
 // look like loss on the path.
 const backlog = 1 << 14
 
-// DialClient connects from the client stack to the target address of an open
-// cell. The errors of the connection match syscall.ECONNREFUSED, ECONNRESET,
-// ETIMEDOUT and so on with errors.Is, as the kernel's do.
-func (n *Net) DialClient(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
+// Endpoint is a connection that can be destroyed from outside, without a
+// word to whoever holds it.
+type Endpoint interface{ Abort() }
+
+// Dialed is where a connection is to come from and to go.
+type Dialed struct {
+	From netip.AddrPort // the zero value: as the host likes
+	To   netip.AddrPort
+}
+
+// Dial connects. adopt takes charge of the endpoint before it sends anything;
+// if it returns false nothing is sent. The errors of the connection match
+// syscall.ECONNREFUSED, ECONNRESET, ETIMEDOUT and so on with errors.Is, as the
+// kernel's do.
+func (h *Host) Dial(ctx context.Context, d Dialed, adopt func(Endpoint) bool) (*Conn, error) {
 	var wq waiter.Queue
-	ep, terr := n.client.stack.NewEndpoint(tcp.ProtocolNumber, protocol(to.Addr()), &wq)
+	ep, terr := h.stack.NewEndpoint(tcp.ProtocolNumber, protocol(d.To.Addr()), &wq)
 	if terr != nil {
-		return nil, dialError(to, asErrno(terr))
+		return nil, dialError(d.To, asErrno(terr))
 	}
-	if !n.adopt(to.Addr(), ep) {
+	if !adopt(ep) {
 		ep.Close()
-		return nil, dialError(to, errors.New("no cell is open at this address"))
+		return nil, dialError(d.To, errors.New("no cell is open at this address"))
 	}
-	if err := connect(ctx, ep, &wq, to); err != nil {
+	if err := connect(ctx, ep, &wq, d); err != nil {
 		ep.Close()
-		return nil, dialError(to, err)
+		return nil, dialError(d.To, err)
 	}
-	return &conn{gonet.NewTCPConn(&wq, ep)}, nil
+	return newConn(&wq, ep), nil
 }
 
 func dialError(to netip.AddrPort, err error) error {
@@ -43,14 +54,20 @@ func dialError(to netip.AddrPort, err error) error {
 }
 
 // connect waits for the handshake.
-func connect(ctx context.Context, ep tcpip.Endpoint, wq *waiter.Queue, to netip.AddrPort) error {
+func connect(ctx context.Context, ep tcpip.Endpoint, wq *waiter.Queue, d Dialed) error {
 	entry, ready := waiter.NewChannelEntry(waiter.WritableEvents)
 	wq.EventRegister(&entry)
 	defer wq.EventUnregister(&entry)
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	terr := ep.Connect(tcpip.FullAddress{NIC: nicID, Addr: address(to.Addr()), Port: to.Port()})
+	if d.From.IsValid() {
+		ep.SocketOptions().SetReuseAddress(true)
+		if terr := ep.Bind(full(d.From)); terr != nil {
+			return asErrno(terr)
+		}
+	}
+	terr := ep.Connect(full(d.To))
 	if _, started := terr.(*tcpip.ErrConnectStarted); started {
 		select {
 		case <-ctx.Done():
@@ -65,18 +82,24 @@ func connect(ctx context.Context, ep tcpip.Endpoint, wq *waiter.Queue, to netip.
 	return nil
 }
 
-// listener accepts connections on the server stack.
-type listener struct {
-	net *Net
-	ep  tcpip.Endpoint
-	wq  *waiter.Queue
-	at  netip.AddrPort
+func full(a netip.AddrPort) tcpip.FullAddress {
+	return tcpip.FullAddress{NIC: nicID, Addr: address(a.Addr()), Port: a.Port()}
 }
 
-// ListenServer listens on the server stack, at ServerAddr or, with an
-// unspecified address, at all of its addresses of that family. Port 0 picks one.
-func (n *Net) ListenServer(at netip.AddrPort) (net.Listener, error) {
-	l := &listener{net: n, wq: &waiter.Queue{}, at: at}
+// listener accepts connections.
+type listener struct {
+	host  *Host
+	adopt func(from netip.Addr, ep Endpoint) bool
+	ep    tcpip.Endpoint
+	wq    *waiter.Queue
+	at    netip.AddrPort
+}
+
+// Listen listens at one of the host's addresses or, with an unspecified
+// address, at all of its addresses of that family. Port 0 picks one. What
+// adopt does not want is destroyed and not accepted.
+func (h *Host) Listen(at netip.AddrPort, adopt func(from netip.Addr, ep Endpoint) bool) (net.Listener, error) {
+	l := &listener{host: h, adopt: adopt, wq: &waiter.Queue{}, at: at}
 	if err := l.open(); err != nil {
 		return nil, &net.OpError{Op: "listen", Net: "tcp", Addr: net.TCPAddrFromAddrPort(at), Err: err}
 	}
@@ -84,7 +107,7 @@ func (n *Net) ListenServer(at netip.AddrPort) (net.Listener, error) {
 }
 
 func (l *listener) open() error {
-	ep, terr := l.net.server.stack.NewEndpoint(tcp.ProtocolNumber, protocol(l.at.Addr()), l.wq)
+	ep, terr := l.host.stack.NewEndpoint(tcp.ProtocolNumber, protocol(l.at.Addr()), l.wq)
 	if terr != nil {
 		return asErrno(terr)
 	}
@@ -126,8 +149,8 @@ func (l *listener) Accept() (net.Conn, error) {
 			return nil, &net.OpError{Op: "accept", Net: "tcp", Addr: l.Addr(), Err: asErrno(terr)}
 		}
 		from, _ := netip.AddrFromSlice(peer.Addr.AsSlice())
-		if l.net.adopt(from, ep) {
-			return &conn{gonet.NewTCPConn(wq, ep)}, nil
+		if l.adopt(from, ep) {
+			return newConn(wq, ep), nil
 		}
 		ep.Abort()
 	}
@@ -142,15 +165,25 @@ func (l *listener) Close() error {
 // Addr implements net.Listener.
 func (l *listener) Addr() net.Addr { return net.TCPAddrFromAddrPort(l.at) }
 
-// conn gives a connection the errors a kernel's has.
-type conn struct{ *gonet.TCPConn }
+// Conn is a connection with the errors a kernel's has.
+type Conn struct {
+	*gonet.TCPConn
+	ep tcpip.Endpoint
+}
 
-func (c *conn) Read(b []byte) (int, error) {
+func newConn(wq *waiter.Queue, ep tcpip.Endpoint) *Conn { return &Conn{gonet.NewTCPConn(wq, ep), ep} }
+
+// Reset ends the connection with a RST.
+func (c *Conn) Reset() { c.ep.Abort() }
+
+// Read implements net.Conn.
+func (c *Conn) Read(b []byte) (int, error) {
 	k, err := c.TCPConn.Read(b)
 	return k, withErrno(err)
 }
 
-func (c *conn) Write(b []byte) (int, error) {
+// Write implements net.Conn.
+func (c *Conn) Write(b []byte) (int, error) {
 	k, err := c.TCPConn.Write(b)
 	return k, withErrno(err)
 }
@@ -193,4 +226,37 @@ func withErrno(err error) error {
 		}
 	}
 	return err
+}
+
+// Forward has the host accept every connection, whomever it is to. handle is
+// called in a goroutine of its own for each, with who asks for whom; accept
+// completes the handshake.
+func (h *Host) Forward(handle func(from, to netip.AddrPort, accept func(adopt func(Endpoint) bool) (*Conn, error))) {
+	f := tcp.NewForwarder(h.stack, 0, backlog, func(r *tcp.ForwarderRequest) {
+		id := r.ID()
+		done := false
+		handle(addrPort(id.RemoteAddress, id.RemotePort), addrPort(id.LocalAddress, id.LocalPort), func(adopt func(Endpoint) bool) (*Conn, error) {
+			var wq waiter.Queue
+			ep, terr := r.CreateEndpoint(&wq)
+			done = true
+			r.Complete(false)
+			if terr != nil {
+				return nil, asErrno(terr)
+			}
+			if !adopt(ep) {
+				ep.Abort()
+				return nil, net.ErrClosed
+			}
+			return newConn(&wq, ep), nil
+		})
+		if !done {
+			r.Complete(false)
+		}
+	})
+	h.stack.SetTransportProtocolHandler(tcp.ProtocolNumber, f.HandlePacket)
+}
+
+func addrPort(a tcpip.Address, port uint16) netip.AddrPort {
+	addr, _ := netip.AddrFromSlice(a.AsSlice())
+	return netip.AddrPortFrom(addr, port)
 }
