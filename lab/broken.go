@@ -33,7 +33,7 @@ func (j *judge) broken() bool {
 	case classical != "" && classical != Unsupported && !classical.Worked() && (clean != "" || blame == blameLink):
 		return j.decide(Inconclusive, cause, blameLink, "%s; %s ends as %s on this link too, so neither group nor size is shown to matter", what, x25519, classical)
 	case clean.Worked() && classical.Worked() && j.sized(cause):
-		j.v.Trigger = "size"
+		j.v.Trigger = TriggerSize
 		return j.decide(Size, cause, blameLink, "%s; %s passes on this link, and the same groups pass on a clean one", what, x25519)
 	case clean.Worked():
 		return j.decide(Failure, cause, blameLink, "%s; the same groups pass over a clean link", what)
@@ -176,6 +176,27 @@ func (j *judge) proof(hit []Drop) {
 	for _, d := range hit[:min(len(hit), mostProof)] {
 		j.v.Evidence = append(j.v.Evidence, d.Packet)
 	}
+}
+
+// proveHellos names, beside what is named already, the packets of the hello
+// before the path and behind it, and what ended the connection: enough to see
+// who did what to which bytes.
+func (j *judge) proveHellos() {
+	w := j.o.Wire
+	packets := slices.Clone(j.v.Evidence)
+	for _, hs := range [][]Hello{w.ClientHellos, w.AtServer} {
+		if len(hs) > 0 {
+			packets = append(packets, hs[len(hs)-1].Packets...)
+		}
+	}
+	if a, ok := j.alert(); ok {
+		packets = append(packets, a.Packet)
+	}
+	packets = append(packets, w.ClosePacket)
+	packets = slices.DeleteFunc(packets, func(n int) bool { return n == 0 })
+	slices.Sort(packets)
+	packets = slices.Compact(packets)
+	j.v.Evidence = packets[:min(len(packets), mostProof)]
 }
 
 func largest(drops []Drop, dir string) int {

@@ -19,6 +19,9 @@ func Classify(o Observation, p Prediction, server Rules, controls []ControlTaken
 			break
 		}
 	}
+	if j.v.Outcome.Finding() {
+		j.proveHellos()
+	}
 	j.v.Attempts = []Attempt{{Outcome: j.v.Outcome, Cause: j.v.Cause, HandshakeMS: j.v.HandshakeMS}}
 	return j.v
 }

@@ -101,6 +101,9 @@ func judgeOne(known Catalogue, o Observation, controls []ControlTaken) Verdict {
 	return Classify(o, Predict(o.Cell, known.Rules(o.Cell.Client), server), server, controls)
 }
 
+// Judge is the verdict on one observation, without controls.
+func Judge(known Catalogue, o Observation) Verdict { return judgeOne(known, o, nil) }
+
 func flaky(v Verdict) Verdict {
 	said := make([]string, len(v.Attempts))
 	for i, a := range v.Attempts {

@@ -10,6 +10,8 @@ import (
 type Observation struct {
 	Cell      Cell   `json:"cell"`
 	Attempt   int    `json:"attempt"`             // 1 for the first
+	Trial     bool   `json:"trial,omitempty"`     // run for triage: no attempt at a cell of the plan
+	Seed      uint64 `json:"seed,omitempty"`      // of a trial that was run with another seed than the run's
 	Addressed string `json:"addressed,omitempty"` // identity of the server the client was sent to
 	Client    End    `json:"client"`
 	Server    End    `json:"server"`
@@ -46,6 +48,7 @@ type Wire struct {
 	LostUp       int          `json:"lost_up,omitempty"`       // bytes of the client's stream that never reached the server
 	LostDown     int          `json:"lost_down,omitempty"`     // bytes of the server's stream that never reached the client
 	ClientClose  string       `json:"client_close,omitempty"`  // how the client's side ended first: "fin-client" "rst-client" "fin-server" "rst-server"; empty: silence
+	ClosePacket  int          `json:"close_packet,omitempty"`  // number in the capture, from 1, of the FIN or RST that did it
 	AppToServer  int          `json:"app_to_server"`           // application_data record bytes seen after the handshake began
 	AppToClient  int          `json:"app_to_client"`
 	HandshakeMS  float64      `json:"handshake_ms,omitempty"` // first SYN to the client's Finished, client side
@@ -59,15 +62,20 @@ type Wire struct {
 
 // Hello sums up one ClientHello and how it was cut.
 type Hello struct {
-	Bytes    int          `json:"bytes"`             // record headers included
-	Segments int          `json:"segments"`          // TCP segments that carried it
-	Records  int          `json:"records"`           // TLS records that carried it
-	Groups   []wire.Group `json:"groups"`            // supported_groups
-	Shares   []wire.Group `json:"shares"`            // key_share entries
-	Faults   []ShareFault `json:"faults,omitempty"`  // shares that cannot be of their group
-	TLS13    bool         `json:"tls13"`             // supported_versions lists 0x0304
-	Session  *int         `json:"session,omitempty"` // bytes of legacy_session_id
-	SHA256   string       `json:"sha256"`            // of the handshake message: equal hellos were not rewritten
+	Bytes    int          `json:"bytes"`              // record headers included
+	Segments int          `json:"segments"`           // TCP segments that carried it
+	Records  int          `json:"records"`            // TLS records that carried it
+	Groups   []wire.Group `json:"groups"`             // supported_groups
+	Shares   []wire.Group `json:"shares"`             // key_share entries
+	Faults   []ShareFault `json:"faults,omitempty"`   // shares that cannot be of their group
+	TLS13    bool         `json:"tls13"`              // supported_versions lists 0x0304
+	Session  *int         `json:"session,omitempty"`  // bytes of legacy_session_id
+	SHA256   string       `json:"sha256"`             // of the handshake message: equal hellos were not rewritten
+	Packets  []int        `json:"packets,omitempty"`  // numbers in the capture, from 1, of the segments that carried it
+	Schemes  int          `json:"schemes,omitempty"`  // entries of signature_algorithms
+	GapMS    float64      `json:"gap_ms,omitempty"`   // longest time between two of these segments
+	NameEnd  int          `json:"name_end,omitempty"` // offset just behind the server_name extension, record header included, where there is one record
+	Traits   []string     `json:"traits,omitempty"`   // what is unusual about it, as the crafted peer's settings call it: "grease", "ml-dsa", "ml-dsa-cert", "late-name"
 }
 
 // ShareFault is a key share that cannot be of its group, by its size or by
@@ -93,6 +101,8 @@ type Alert struct {
 	From string `json:"from"` // "client" or "server"
 	Name string `json:"name"` // RFC 8446 section 6 name: "handshake_failure"
 	Code uint8  `json:"code"`
+
+	Packet int `json:"packet,omitempty"` // number in the capture, from 1
 }
 
 // Path is what the engine says about the link.

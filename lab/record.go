@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -101,6 +102,40 @@ func (r *Recorder) Judged(v Verdict) error {
 	return nil
 }
 
+// Amend puts verdicts in the place of those of the same cells, and counts
+// anew. The file is replaced whole or not at all.
+func (r *Recorder) Amend(better map[string]Verdict) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var all []Verdict
+	for v, err := range r.Verdicts() {
+		if err != nil {
+			return err
+		}
+		if b, ok := better[v.Cell]; ok {
+			v = b
+		}
+		all = append(all, v)
+	}
+	r.Report.Recount(r.Report.Deviations(), all)
+	err := r.Replace(VerdictsFile, func(w io.Writer) error {
+		enc := json.NewEncoder(w)
+		enc.SetEscapeHTML(false)
+		for _, v := range all {
+			if err := enc.Encode(v); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	old := r.verdicts
+	r.verdicts, err = appendJSONL(filepath.Join(r.Dir, VerdictsFile))
+	return errors.Join(err, old.close())
+}
+
 // Close ends the run and writes the final report.json.
 func (r *Recorder) Close(ended time.Time) error {
 	r.mu.Lock()
@@ -149,6 +184,14 @@ func createJSONL(path string) (*jsonl, error) {
 	f, err := os.Create(path)
 	if err != nil {
 		return nil, fmt.Errorf("create run file: %w", err)
+	}
+	return &jsonl{f, bufio.NewWriterSize(f, 64<<10)}, nil
+}
+
+func appendJSONL(path string) (*jsonl, error) {
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("open run file: %w", err)
 	}
 	return &jsonl{f, bufio.NewWriterSize(f, 64<<10)}, nil
 }

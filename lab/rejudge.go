@@ -11,7 +11,9 @@ func Rejudge(d *RunDir, known Catalogue, cleanLink func(string) string) ([]Verdi
 		if err != nil {
 			return nil, err
 		}
-		attempts[o.Cell.ID] = append(attempts[o.Cell.ID], o)
+		if !o.Trial {
+			attempts[o.Cell.ID] = append(attempts[o.Cell.ID], o)
+		}
 	}
 	var out []Verdict
 	for old, err := range d.Verdicts() {

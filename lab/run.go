@@ -54,6 +54,7 @@ type Runner struct {
 	mu      sync.Mutex
 	firsts  map[string]*memo[first] // by cell id
 	settled map[string]*memo[Verdict]
+	trials  map[string]*memo[Observation] // by TrialKey and patience
 }
 
 // memo is something about a cell that is made once however many ask for it.
@@ -145,6 +146,18 @@ func (r *Runner) Cell(ctx context.Context, c Cell) (Verdict, error) {
 		}
 		return f.v, r.Sink.Judged(f.v)
 	})
+}
+
+// Seen is the first attempt at a finding that was judged, once the run is
+// over; ok is false where there is none.
+func (r *Runner) Seen(cell string) (o Observation, ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	m := r.firsts[cell]
+	if m == nil {
+		return o, false
+	}
+	return m.val.o, m.val.o.Cell.ID != ""
 }
 
 // repeat runs a cell that passed as often as was asked for.

@@ -40,6 +40,12 @@ func (o Outcome) Finding() bool {
 // that did not suffice, is run again and compared with controls.
 func (o Outcome) Disputed() bool { return o.Finding() || o == Inconclusive }
 
+// Telling reports whether the outcome says something about the peers and the
+// path, good or bad.
+func (o Outcome) Telling() bool {
+	return o != Inconclusive && o != Fault && o != Unsupported && o != Flaky
+}
+
 // Pass reports whether the outcome is as predicted.
 func (o Outcome) Pass() bool { return o == Hybrid || o == Classical || o == Refused }
 
@@ -113,15 +119,19 @@ type Verdict struct {
 	Hellos         []HelloSeen `json:"hellos,omitempty"`       // both ends', in order; those that are not all there apart
 	HandshakeMS    float64     `json:"handshake_ms,omitempty"` // absent where the engine was late
 
-	Trigger   string         `json:"trigger,omitempty"`
-	Threshold int            `json:"threshold,omitempty"`
-	Why       string         `json:"why"` // one plain sentence
-	Remedy    string         `json:"remedy,omitempty"`
-	Known     string         `json:"known,omitempty"` // name of the known deviation that explains it
-	Control   []ControlTaken `json:"control,omitempty"`
-	Capture   string         `json:"capture,omitempty"`
-	Evidence  []int          `json:"evidence,omitempty"` // packets of the capture that prove it, from 1
-	Attempts  []Attempt      `json:"attempts"`
+	Trigger    Trigger        `json:"trigger,omitempty"`
+	Threshold  int            `json:"threshold,omitempty"`   // in Trigger.Unit
+	Why        string         `json:"why"`                   // what the packets say: one plain sentence
+	Traced     string         `json:"traced,omitempty"`      // what triage found out, likewise
+	Triage     []Trial        `json:"triage,omitempty"`      // its trials; of a search for a number, those on both sides of it
+	TriageRuns int            `json:"triage_runs,omitempty"` // trials in all
+	Like       string         `json:"like,omitempty"`        // the cell whose triage this finding shares
+	Remedy     string         `json:"remedy,omitempty"`
+	Known      string         `json:"known,omitempty"` // name of the known deviation that explains it
+	Control    []ControlTaken `json:"control,omitempty"`
+	Capture    string         `json:"capture,omitempty"`
+	Evidence   []int          `json:"evidence,omitempty"` // packets of the capture that prove it, from 1
+	Attempts   []Attempt      `json:"attempts"`
 }
 
 // Comparable is the verdict without what two runs of the same cell and seed

@@ -132,9 +132,9 @@ func (w *Wire) connection(f *capture.Flow) {
 	switch {
 	case !ended(first):
 	case first.Closed.Flags.Has(capture.RST):
-		w.ClientClose = "rst-" + from
+		w.ClientClose, w.ClosePacket = "rst-"+from, first.Closed.Packet+1
 	default:
-		w.ClientClose = "fin-" + from
+		w.ClientClose, w.ClosePacket = "fin-"+from, first.Closed.Packet+1
 	}
 }
 
@@ -189,8 +189,8 @@ func alerts(client, server *talk) []Alert {
 			}
 			from := [...]string{"client", "server"}[dir]
 			for _, a := range t.ends[dir].alerts {
-				seen := Alert{From: from, Name: a.Name(), Code: a.Code}
-				if !slices.ContainsFunc(all, func(b timed) bool { return b.Alert == seen }) {
+				seen := Alert{From: from, Name: a.Name(), Code: a.Code, Packet: a.packet}
+				if !slices.ContainsFunc(all, func(b timed) bool { return b.From == from && b.Code == a.Code }) {
 					here = append(here, timed{seen, a.at})
 				}
 			}
@@ -226,7 +226,8 @@ type speech struct {
 
 type timedAlert struct {
 	wire.Alert
-	at time.Duration
+	at     time.Duration
+	packet int
 }
 
 func newTalk(f capture.Flow) *talk {
@@ -291,7 +292,11 @@ func (e *speech) readAlerts() {
 		a, err := wire.ParseAlert(r.Fragment)
 		e.note(err)
 		at, _ := e.stream.At(uint64(r.Offset))
-		e.alerts = append(e.alerts, timedAlert{a, at})
+		seen := timedAlert{Alert: a, at: at}
+		if packets := e.packets(r.Offset, r.End()); len(packets) > 0 {
+			seen.packet = packets[0]
+		}
+		e.alerts = append(e.alerts, seen)
 	}
 }
 
@@ -335,10 +340,15 @@ func (e *speech) hello(m wire.Message, whole bool) Hello {
 	ch, err := wire.ParseClientHello(m.Body)
 	e.note(err)
 	session := len(ch.SessionID)
+	packets := e.packets(m.Offset, m.End)
 	h := Hello{
+		GapMS:    e.gap(m.Offset, m.End),
 		Bytes:    m.End - m.Offset,
-		Segments: len(e.stream.Carried(uint64(m.Offset), uint64(m.End))),
+		Segments: len(packets),
+		Packets:  packets,
 		Records:  m.Records,
+		Traits:   traits(ch),
+		Schemes:  len(ch.SigAlgs),
 		Groups:   append([]wire.Group{}, ch.Groups...),
 		Shares:   make([]wire.Group, 0, len(ch.Shares)),
 		TLS13:    slices.Contains(ch.Versions, versionTLS13),
@@ -354,7 +364,66 @@ func (e *speech) hello(m wire.Message, whole bool) Hello {
 		sum := sha256.Sum256(m.Raw)
 		h.SHA256 = hex.EncodeToString(sum[:])
 	}
+	if m.Records == 1 && ch.SNIEnd > 0 {
+		h.NameEnd = headers + ch.SNIEnd
+	}
 	return h
+}
+
+// headers are a record's and a handshake message's.
+const headers = 5 + 4
+
+// packets are those that carried the bytes from start up to end, from 1.
+func (e *speech) packets(start, end int) []int {
+	var out []int
+	for _, s := range e.stream.Carried(uint64(start), uint64(end)) {
+		out = append(out, s.Packet+1)
+	}
+	return out
+}
+
+// gap is the longest time between two segments that carried the bytes, in
+// milliseconds.
+func (e *speech) gap(start, end int) float64 {
+	var most time.Duration
+	segs := e.stream.Carried(uint64(start), uint64(end))
+	for i := 1; i < len(segs); i++ {
+		most = max(most, segs[i].At-segs[i-1].At)
+	}
+	return float64(most) / float64(time.Millisecond)
+}
+
+// mlDSA are the signature schemes ML-DSA-44, 65 and 87, draft-ietf-tls-mldsa.
+var mlDSA = []uint16{0x0904, 0x0905, 0x0906}
+
+func isGREASE(g wire.Group) bool {
+	info, _ := g.Info()
+	return info.Status == wire.Grease
+}
+
+// traits are what is unusual about a hello.
+func traits(ch *wire.ClientHello) []string {
+	at := func(typ uint16) int {
+		return slices.IndexFunc(ch.Extensions, func(e wire.Extension) bool { return e.Type == typ })
+	}
+	has := func(list []uint16) bool {
+		return slices.ContainsFunc(list, func(s uint16) bool { return slices.Contains(mlDSA, s) })
+	}
+	var out []string
+	for _, t := range []struct {
+		name string
+		is   bool
+	}{
+		{"late-name", at(wire.ExtServerName) > at(wire.ExtKeyShare)},
+		{"grease", slices.ContainsFunc(ch.Groups, isGREASE)},
+		{"ml-dsa", has(ch.SigAlgs)},
+		{"ml-dsa-cert", has(ch.SigAlgsCert)},
+	} {
+		if t.is {
+			out = append(out, t.name)
+		}
+	}
+	return out
 }
 
 const versionTLS13 = 0x0304

@@ -100,7 +100,7 @@ func TestForgedAnswers(t *testing.T) {
 	if w.ServerHello != nil || w.FromServer == nil || w.FromServer.Group != wire.X25519 {
 		t.Errorf("received %+v, sent %+v", w.ServerHello, w.FromServer)
 	}
-	if want := []Alert{{"server", "handshake_failure", 40}}; !slices.Equal(w.Alerts, want) {
+	if want := []Alert{{"server", "handshake_failure", 40, 11}}; !slices.Equal(w.Alerts, want) {
 		t.Errorf("alerts %+v, want %+v", w.Alerts, want)
 	}
 }

@@ -72,7 +72,7 @@ func TestWireOfRealHandshakes(t *testing.T) {
 			if w.DecodeErr != "" || w.Unseen != 0 || w.OverMSS != 0 || w.Retransmits != 0 || !w.Connected || w.ClientClose != "fin-client" {
 				t.Errorf("%s: %+v", c.name, w)
 			}
-			if len(w.ClientHellos) != c.hellos || !reflect.DeepEqual(w.ClientHellos, w.AtServer) {
+			if len(w.ClientHellos) != c.hellos || !reflect.DeepEqual(unplaced(w.ClientHellos), unplaced(w.AtServer)) {
 				t.Fatalf("%s: hellos %+v, at the server %+v; want %d and the same", c.name, w.ClientHellos, w.AtServer, c.hellos)
 			}
 			if h := w.ClientHellos[0]; h.Segments != c.segments || h.Records != 1 || h.TLS13 != (c.client != tls12) || len(h.SHA256) != 64 {
@@ -96,6 +96,15 @@ func TestWireOfRealHandshakes(t *testing.T) {
 			}
 		}
 	}
+}
+
+// unplaced are hellos without where in the capture they are.
+func unplaced(hellos []Hello) []Hello {
+	out := slices.Clone(hellos)
+	for i := range out {
+		out[i].Packets = nil
+	}
+	return out
 }
 
 // OpenSSL cuts, orders and fills its hellos in its own way.
@@ -124,7 +133,7 @@ func TestWireOfRecordedFlows(t *testing.T) {
 		if len(w.Alerts) != min(1, len(c.alert)) || c.alert != "" && w.Alerts[0].Name != c.alert {
 			t.Errorf("%s: alerts %+v, want %q", c.name, w.Alerts, c.alert)
 		}
-		if hellos := 1 + min(1, int(c.hrr)); len(w.ClientHellos) != hellos || !reflect.DeepEqual(w.ClientHellos, w.AtServer) {
+		if hellos := 1 + min(1, int(c.hrr)); len(w.ClientHellos) != hellos || !reflect.DeepEqual(unplaced(w.ClientHellos), unplaced(w.AtServer)) {
 			t.Errorf("%s: hellos %+v, want %d", c.name, w.ClientHellos, hellos)
 		}
 	}

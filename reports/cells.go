@@ -70,7 +70,7 @@ func (d *dictionary) row(v lab.Verdict) []any {
 		d.ref(name(v.Outcome)), d.ref(name(v.Cause)), d.ref(name(v.Blame)),
 		d.refs(names(v.Predicted)), d.ref(name(v.Group)), d.ref(name(v.Version)), threeWay(v.HRR),
 		v.HelloBytes, v.HelloSegments, v.HelloRecords, v.HandshakeMS,
-		d.ref(name(v.Trigger)), v.Threshold, d.ref(text(v.Why)), d.ref(text(v.Remedy)),
+		d.ref(name(v.Trigger)), v.Threshold, d.ref(says(v)), d.ref(text(v.Remedy)),
 		d.refs(controls), d.refs(attempts), d.ref(capture(v)),
 		d.ref(cert(v)), times, bit(v.Fallback), v.PredictedBytes, d.hellos(v.Hellos), d.ref(name(v.Known)),
 	}

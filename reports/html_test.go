@@ -194,7 +194,7 @@ func TestCells(t *testing.T) {
 		want := []any{v.Cell, string(v.Client), string(v.Server), v.Offer.String(), v.Accept.String(), v.Link, []any{},
 			string(v.Outcome), string(v.Cause), v.Blame, predicted, v.Group, v.Version, float64(threeWay(v.HRR)),
 			float64(v.HelloBytes), float64(v.HelloSegments), float64(v.HelloRecords), v.HandshakeMS,
-			v.Trigger, float64(v.Threshold), v.Why, v.Remedy, controls, attempts, v.Capture, v.Cert, times, bit(v.Fallback), v.PredictedBytes, hellos, v.Known}
+			string(v.Trigger), float64(v.Threshold), says(v), v.Remedy, controls, attempts, v.Capture, v.Cert, times, bit(v.Fallback), v.PredictedBytes, hellos, v.Known}
 		got, _ := json.Marshal(rows[i])
 		if w, _ := json.Marshal(want); string(got) != string(w) {
 			t.Fatalf("row %d:\n%s\nwant\n%s", i, got, w)

@@ -139,6 +139,14 @@ func kind(v lab.Verdict) string {
 	return name(v.Outcome) + "/" + name(v.Cause)
 }
 
+// trigger is what sets the finding off, with its number.
+func trigger(v lab.Verdict) string {
+	if v.Threshold == 0 {
+		return name(v.Trigger)
+	}
+	return fmt.Sprintf("%s, %s %s", name(v.Trigger), number(v.Threshold), v.Trigger.Unit())
+}
+
 // account is what is known of a cell, a line each.
 func account(rep lab.Report, v lab.Verdict) string {
 	var b strings.Builder
@@ -150,6 +158,8 @@ func account(rep lab.Report, v lab.Verdict) string {
 	line("predicted", strings.Join(names(v.Predicted), " or "))
 	line("observed", observed(v))
 	line("blame", name(v.Blame))
+	line("trigger", trigger(v))
+	line("triage", text(v.Traced))
 	line("hello", hello(v))
 	for _, c := range v.Control {
 		line("control", name(c.Kind)+": "+name(c.Outcome)+" ("+name(c.Cell)+")")

@@ -220,7 +220,7 @@ func spiked(s string, o lab.Outcome) lab.Verdict {
 	return lab.Verdict{
 		Cell: "cell " + s, Client: lab.PeerID(s), Server: lab.PeerID(s), Offer: lab.MustOffer("x25519"), Accept: lab.MustOffer("default"),
 		Link: s, Boxes: []string{s}, Predicted: []string{s}, Outcome: o, Cause: lab.Cause(s), Blame: s, Group: s, Version: s, HRR: &yes,
-		HelloBytes: 1, Trigger: s, Why: s, Remedy: s, Control: []lab.ControlTaken{{Kind: s, Cell: s, Outcome: lab.Outcome(s)}},
+		HelloBytes: 1, Trigger: lab.Trigger(s), Why: s, Traced: s, Like: s, Triage: []lab.Trial{{Changed: s, Cell: s, Outcome: lab.Outcome(s)}}, Remedy: s, Control: []lab.ControlTaken{{Kind: s, Cell: s, Outcome: lab.Outcome(s)}},
 		Capture: s, Attempts: []lab.Attempt{{Outcome: lab.Outcome(s), Cause: lab.Cause(s)}},
 	}
 }

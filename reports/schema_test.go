@@ -54,7 +54,8 @@ func everything() lab.Verdict {
 		Predicted: []string{"hybrid X25519MLKEM768"}, Outcome: lab.Failure, Cause: lab.CauseOfAlert("handshake_failure"), Blame: "box a",
 		Group: "X25519MLKEM768", Version: "TLS 1.3", HRR: &yes, HelloBytes: 1449, PredictedBytes: 1449, HelloSegments: 2, HelloRecords: 1, HandshakeMS: 1.5,
 		Hellos:  []lab.HelloSeen{{Message: "ClientHello", Bytes: 1449, Predicted: 1449}},
-		Trigger: "size", Threshold: 1449, Why: "because", Remedy: "do this", Capture: "captures/a-1.pcapng",
+		Trigger: "size", Threshold: 1449, Why: "because", Traced: "it was so", Like: "y", TriageRuns: 2,
+		Triage: []lab.Trial{{Changed: "a clean link", Cell: "x", Seed: 3, Outcome: lab.Failure, Cause: lab.CausePacketLoss}}, Remedy: "do this", Capture: "captures/a-1.pcapng",
 		Known:    "a",
 		Control:  []lab.ControlTaken{{Kind: lab.ControlClean, Cell: "x", Outcome: lab.Hybrid}},
 		Attempts: []lab.Attempt{{Outcome: lab.Failure, Cause: lab.CausePacketLoss}},
@@ -87,6 +88,7 @@ func TestVerdictSchemaRefuses(t *testing.T) {
 	for field, value := range map[string]any{
 		"colour": "red", "outcome": "great", "cause": "Bad Luck", "blame": "nobody", "boxes": nil, "predicted": "hybrid", "hello_bytes": json.Number("0"),
 		"handshake_ms": json.Number("-1"), "capture": "captures/../x.pcapng", "offer": "", "attempts": []any{}, "hrr": "yes", "cell": "",
+		"trigger": "bad luck", "traced": "", "triage_runs": json.Number("0"), "triage": []any{map[string]any{"changed": "c", "cell": "x"}},
 		"control": []any{map[string]any{"kind": "k", "cell": "c", "outcome": "hybrid", "more": true}},
 	} {
 		v := object(t, everything())
@@ -177,5 +179,8 @@ func TestSchemasAreComplete(t *testing.T) {
 	}
 	for _, c := range declaredCauses(t) {
 		try("cause", string(c))
+	}
+	for _, c := range lab.Triggers {
+		try("trigger", string(c))
 	}
 }

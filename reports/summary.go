@@ -37,7 +37,7 @@ type group struct {
 
 // example stands for its group.
 type example struct {
-	Cell, Why, Remedy, Again string
+	Cell, Why, Traced, Remedy, Again string
 }
 
 const maxExamples = 3
@@ -99,7 +99,7 @@ func (g *group) add(rep lab.Report, v lab.Verdict) {
 	if len(g.examples) == maxExamples && cell >= g.examples[maxExamples-1].Cell {
 		return
 	}
-	g.examples = append(g.examples, example{cell, text(v.Why), text(v.Remedy), again(rep, v)})
+	g.examples = append(g.examples, example{cell, text(v.Why), text(v.Traced), text(v.Remedy), again(rep, v)})
 	slices.SortStableFunc(g.examples, func(a, b example) int { return strings.Compare(a.Cell, b.Cell) })
 	g.examples = g.examples[:min(len(g.examples), maxExamples)]
 }

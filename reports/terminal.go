@@ -199,6 +199,9 @@ func (t *terminal) group(i int, g *group, s *summary) {
 		if n == 0 {
 			t.line("%sSuch as %s", indent, e.Cell)
 			t.para(indent, e.Why)
+			if e.Traced != "" {
+				t.para(indent, "Triage: "+e.Traced)
+			}
 			if e.Remedy != "" {
 				t.para(indent, "Remedy: "+e.Remedy)
 			}

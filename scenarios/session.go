@@ -10,6 +10,7 @@ import (
 
 	"hybridlab/lab"
 	"hybridlab/lab/rig"
+	"hybridlab/lab/triage"
 	"hybridlab/reports"
 )
 
@@ -32,6 +33,7 @@ type Session struct {
 	Recorder *lab.Recorder
 	rig      *rig.Rig
 	boxes    rig.Boxes
+	field    triage.Field
 }
 
 // Start creates the run directory and starts the fabric.
@@ -61,7 +63,7 @@ func Start(ctx context.Context, s Selection, o Options) (*Session, error) {
 		return nil, errors.Join(err, rec.Close(time.Now().UTC()))
 	}
 	rec.Report.Peers, rec.Report.Kernel = r.Peers(), r.Kernel()
-	ss := &Session{Recorder: rec, rig: r, boxes: s.Boxes, Runner: &lab.Runner{
+	ss := &Session{Recorder: rec, rig: r, boxes: s.Boxes, field: rig.Field(s.Peers, s.Links, s.Boxes), Runner: &lab.Runner{
 		Fabric: r, Known: s.Peers, Sink: rec, Seed: o.Seed, CleanLink: s.Links.Clean, Attempts: o.Attempts, Repeat: o.Repeat,
 	}}
 	return ss, rec.SaveReport()

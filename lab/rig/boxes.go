@@ -60,6 +60,16 @@ func (bs Boxes) Names() []string {
 	return names
 }
 
+// Fix is what the catalogue knows to mend a box, which parameters in braces
+// may follow; empty: nothing.
+func (bs Boxes) Fix(text string) string {
+	b, _, err := bs.entry(text)
+	if err != nil {
+		return ""
+	}
+	return b.Fix
+}
+
 // Find finds the entry of a box; the error names the valid ones.
 func (bs Boxes) Find(name string) (box.Box, error) {
 	for _, b := range bs.all {
@@ -148,7 +158,7 @@ func (bs Boxes) Prove(ctx context.Context, infos []lab.BoxInfo, seed uint64) err
 	for _, b := range infos {
 		names = append(names, base(b.Name))
 	}
-	catches, err := CheckBoxes(ctx, bs, slices.Compact(names), seed)
+	catches, err := CheckBoxes(ctx, bs, slices.Compact(names), seed, false)
 	for i := range infos {
 		for _, c := range catches {
 			if base(c.Box) != base(infos[i].Name) {

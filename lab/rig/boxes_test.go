@@ -102,7 +102,7 @@ func proves(t *testing.T, b box.Box) {
 func TestCatalogue(t *testing.T) {
 	t.Parallel()
 	bs := catalogue(t)
-	catches, err := CheckBoxes(t.Context(), bs, bs.Names(), 1)
+	catches, err := CheckBoxes(t.Context(), bs, bs.Names(), 1, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +141,7 @@ boxes:
 	if err != nil {
 		t.Fatal(err)
 	}
-	catches, err := CheckBoxes(t.Context(), bs, []string{"harmless", "other-cause", "other-deed", "right"}, 1)
+	catches, err := CheckBoxes(t.Context(), bs, []string{"harmless", "other-cause", "other-deed", "right"}, 1, false)
 	if err != nil {
 		t.Fatal(err)
 	}

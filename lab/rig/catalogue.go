@@ -99,6 +99,16 @@ func (c Catalogue) Peers(k Kind, role lab.Role) []lab.PeerID {
 // fabric runs them.
 func Profiles(role lab.Role) []lab.PeerID { return peers.Profiles(role) }
 
+// Settings takes a peer's id apart: what it is without settings, and those it
+// has or, being a profile, stands for.
+func (c Catalogue) Settings(id lab.PeerID) (lab.PeerID, []lab.Setting) {
+	p, err := c.all().Lookup(id)
+	if err != nil {
+		return id, nil
+	}
+	return p.Base()
+}
+
 // SettingsHelp describes the settings that the crafted peer takes.
 func SettingsHelp() string { return peers.SettingsHelp() }
 

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"hybridlab/lab"
+	"hybridlab/lab/triage"
 	"hybridlab/lab/yaml"
 	"hybridlab/netem/box"
 )
@@ -21,13 +22,16 @@ type Catch struct {
 	Got     lab.Verdict // behind the box
 	Bare    lab.Verdict // the same without it
 	Deeds   []lab.Deed  // what the box did
+	Traced  bool        // its trigger was looked for
 	Problem string      // why it is not as expected; empty: caught
 }
 
 // CheckBoxes runs the probes of the boxes named, each behind its box and
 // without it, in the embedded fabric: what acts is the same code there. It
-// costs some milliseconds a probe. Boxes without expectations are passed over.
-func CheckBoxes(ctx context.Context, bs Boxes, names []string, seed uint64) ([]Catch, error) {
+// costs some milliseconds a probe. With trace, every finding is traced as well,
+// and trigger and threshold are held against what must be found: a few tenths
+// of a second each. Boxes without expectations are passed over.
+func CheckBoxes(ctx context.Context, bs Boxes, names []string, seed uint64, trace bool) ([]Catch, error) {
 	catches, ids, err := bs.catches(names)
 	if err != nil || len(catches) == 0 {
 		return nil, err
@@ -43,6 +47,9 @@ func CheckBoxes(ctx context.Context, bs Boxes, names []string, seed uint64) ([]C
 	seen := &witness{deeds: map[string][]lab.Deed{}}
 	runner := &lab.Runner{Fabric: r, Known: Catalogue{}, Sink: seen, Seed: seed, CleanLink: links.Clean, Attempts: 1}
 	err = runAll(ctx, runner, catches)
+	if trace && err == nil {
+		traceAll(ctx, runner, Field(Catalogue{}, links, bs), catches)
+	}
 	for i := range catches {
 		c := &catches[i]
 		c.Deeds = seen.deeds[c.Cell]
@@ -111,6 +118,29 @@ func runOne(ctx context.Context, r *lab.Runner, id string, v *lab.Verdict) error
 	return err
 }
 
+// tracedAtOnce is how many findings are traced side by side: their trials have
+// to share the processors without disturbing one another.
+const tracedAtOnce = 4
+
+func traceAll(ctx context.Context, r *lab.Runner, field triage.Field, catches []Catch) {
+	var wg sync.WaitGroup
+	turn := make(chan struct{}, tracedAtOnce)
+	for i := range catches {
+		c := &catches[i]
+		o, ok := r.Seen(c.Cell)
+		if !ok || !c.Got.Outcome.Finding() {
+			continue
+		}
+		wg.Go(func() {
+			turn <- struct{}{}
+			defer func() { <-turn }()
+			found := triage.Explore(field, triage.Finding{Verdict: c.Got, Seen: o}, triage.SideBySide(ctx, r.Trial))
+			c.Got, c.Traced = found.Apply(c.Got), true
+		})
+	}
+	wg.Wait()
+}
+
 // compare says where verdict and expectation differ.
 func (c *Catch) compare() string {
 	w, g := c.Want, c.Got
@@ -125,10 +155,10 @@ func (c *Catch) compare() string {
 		return fmt.Sprintf("blames %s: %s", g.Blame, g.Why)
 	case w.Deed != "" && !c.did(w.Deed):
 		return fmt.Sprintf("the box did not %s, it did %v", w.Deed, c.Deeds)
-	case w.Trigger != "" && g.Trigger != "" && g.Trigger != w.Trigger:
-		return fmt.Sprintf("trigger %s, want %s: %s", g.Trigger, w.Trigger, g.Why)
-	case w.Threshold != 0 && g.Threshold != 0 && g.Threshold != w.Threshold:
-		return fmt.Sprintf("threshold %d, want %d: %s", g.Threshold, w.Threshold, g.Why)
+	case w.Trigger != "" && c.Traced && g.Trigger != lab.Trigger(w.Trigger):
+		return fmt.Sprintf("trigger %q, want %s: %s", g.Trigger, w.Trigger, g.Traced)
+	case w.Threshold != 0 && c.Traced && g.Threshold != w.Threshold:
+		return fmt.Sprintf("threshold %d, want %d: %s", g.Threshold, w.Threshold, g.Traced)
 	}
 	return ""
 }
@@ -136,7 +166,7 @@ func (c *Catch) compare() string {
 // untraced: a failure whose trigger nobody has looked for may be one of size.
 func (c *Catch) untraced() bool {
 	broke := func(o lab.Outcome) bool { return o == lab.Failure || o == lab.Size }
-	return c.Got.Trigger == "" && broke(c.Got.Outcome) && broke(lab.Outcome(c.Want.Outcome))
+	return !c.Traced && broke(c.Got.Outcome) && broke(lab.Outcome(c.Want.Outcome))
 }
 
 func (c *Catch) did(action string) bool {

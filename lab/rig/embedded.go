@@ -120,7 +120,8 @@ func (f *embedded) handshake(ctx context.Context, c lab.Cell, link netem.Link, s
 	f.waiting.Store(apparent, told)
 	defer f.waiting.Delete(apparent)
 
-	ctx, cancel := context.WithTimeout(ctx, patience(link))
+	wait := f.wait(ctx, c.Client, link)
+	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	to := netip.AddrPortFrom(netem.TargetAddr(slot, link.V6()), srv.addr.Port())
 	e := lab.Evidence{Addressed: srv.identity}
@@ -129,8 +130,8 @@ func (f *embedded) handshake(ctx context.Context, c lab.Cell, link netem.Link, s
 		e.Client = lab.End{Exit: 1, TimedOut: ctx.Err() != nil, Error: err.Error()}
 		return e, nil
 	}
-	e.Client, e.KeyLog = client.Dial(ctx, conn, request(f.authority, lab.ClientRole, c.Offer, to, link))
-	e.Client.TimedOut = ctx.Err() != nil
+	e.Client, e.KeyLog = client.Dial(ctx, conn, request(f.authority, lab.ClientRole, c.Offer, to, wait))
+	e.Client.TimedOut = e.Client.TimedOut || ctx.Err() != nil
 	a := await(ctx, told, e.Client.Data)
 	e.Server = a.end
 	if len(e.KeyLog) == 0 {
@@ -186,7 +187,7 @@ func (f *embedded) start(k serverKey, accept lab.Offer, s *server) error {
 	if err != nil {
 		return fmt.Errorf("listen for %s: %w", k.peer, err)
 	}
-	req := request(f.authority, lab.ServerRole, accept, s.addr, netem.Link{})
+	req := request(f.authority, lab.ServerRole, accept, s.addr, serverPatience)
 	req.Identity = identity
 	go p.Serve(f.ctx, l, req, f.account)
 	return nil

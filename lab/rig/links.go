@@ -1,6 +1,7 @@
 package rig
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"slices"
@@ -8,6 +9,7 @@ import (
 
 	"hybridlab/lab"
 	"hybridlab/netem"
+	"hybridlab/peers"
 )
 
 // Links are the links a run may name: the library's, and the user's own.
@@ -140,6 +142,29 @@ func patience(l netem.Link) time.Duration {
 		return 17*time.Second + 2*budget(l)
 	}
 	return 3*time.Second + 2*budget(l)
+}
+
+// wait is how long the client may take. In a hurry it is twice what the link
+// explains and what the fabric's peers need, where nothing on the link takes
+// a retransmission to repair.
+func (r road) wait(ctx context.Context, client lab.PeerID, l netem.Link) time.Duration {
+	most := patience(l)
+	if lab.Hurried(ctx) && !chancy(l.Up) && !chancy(l.Down) && !told(l.Up) && !told(l.Down) {
+		most = 2*(budget(l)-slack) + r.kind.answer()
+	}
+	if p, err := peers.Lookup(client); err == nil {
+		most += p.Pause()
+	}
+	return most
+}
+
+// answer is how long peers take at most that answer at all, on a machine that
+// has other things to do.
+func (k Kind) answer() time.Duration {
+	if k == Embedded {
+		return 150 * time.Millisecond
+	}
+	return 1500 * time.Millisecond
 }
 
 // told reports whether the shape refuses large packets and says so: a sender

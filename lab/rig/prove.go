@@ -44,8 +44,7 @@ func (s *station) proveRole(ctx context.Context, role lab.Role) error {
 		defer done()
 		to = at
 	}
-	req := request(s.fabric.authority, role, peers.Nonsense, to, netem.Link{})
-	req.Timeout = proofTime
+	req := request(s.fabric.authority, role, peers.Nonsense, to, proofTime)
 	var err error
 	if req.Identity, err = s.fabric.authority.Issue(i.identity, lab.DefaultCert); err != nil {
 		return err

@@ -16,13 +16,14 @@ import (
 type road struct {
 	links    Links
 	boxes    Boxes
+	kind     Kind
 	slots    *slots
 	tokens   tokens
 	pressure *pressure
 }
 
 func newRoad(links Links, boxes Boxes, kind Kind) road {
-	return road{links: links, boxes: boxes, slots: newSlots(), tokens: make(tokens, kind.working()), pressure: &pressure{}}
+	return road{links: links, boxes: boxes, kind: kind, slots: newSlots(), tokens: make(tokens, kind.working()), pressure: &pressure{}}
 }
 
 // travel opens a path for the cell, lets the two ends shake hands over it and

@@ -130,7 +130,7 @@ func (s *station) launch(ctx context.Context, c lab.Cell, link netem.Link, i *in
 	if err != nil {
 		return err
 	}
-	i.req = request(s.fabric.authority, lab.ServerRole, c.Accept, i.addr, link)
+	i.req = request(s.fabric.authority, lab.ServerRole, c.Accept, i.addr, serverPatience)
 	i.req.Identity = identity
 	cmd, err := s.peer.Command(i.req)
 	if err != nil {
@@ -166,7 +166,7 @@ func (s *station) notStarted(i *instance, err error) error {
 
 // dial runs one client.
 func (s *station) dial(ctx context.Context, offer lab.Offer, to netip.AddrPort, link netem.Link) (lab.End, []byte, error) {
-	req := request(s.fabric.authority, lab.ClientRole, offer, to, link)
+	req := request(s.fabric.authority, lab.ClientRole, offer, to, s.fabric.wait(ctx, s.peer.ID, link))
 	cmd, err := s.peer.Command(req)
 	if err != nil {
 		return lab.End{}, nil, err
@@ -219,10 +219,6 @@ func (s *station) abandon(ctx context.Context, i *instance) {
 const serverPatience = 2 * time.Minute
 
 // request is what both ends are asked in either fabric.
-func request(a *peers.Authority, role lab.Role, o lab.Offer, addr netip.AddrPort, link netem.Link) peers.Request {
-	r := peers.Request{Role: role, Offer: o, Addr: addr, SNI: peers.ServerName, CA: a.PEM(), Timeout: patience(link), Token: "hybridlab"}
-	if role == lab.ServerRole {
-		r.Timeout = serverPatience
-	}
-	return r
+func request(a *peers.Authority, role lab.Role, o lab.Offer, addr netip.AddrPort, wait time.Duration) peers.Request {
+	return peers.Request{Role: role, Offer: o, Addr: addr, SNI: peers.ServerName, CA: a.PEM(), Timeout: wait, Token: "hybridlab"}
 }

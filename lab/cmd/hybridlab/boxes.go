@@ -92,7 +92,7 @@ func checkBoxes(ctx context.Context, w io.Writer, bs rig.Boxes, chosen []box.Box
 	for _, b := range chosen {
 		names = append(names, b.Name)
 	}
-	catches, err := rig.CheckBoxes(ctx, bs, names, seed)
+	catches, err := rig.CheckBoxes(ctx, bs, names, seed, true)
 	if err != nil {
 		return labError(err)
 	}
@@ -141,7 +141,7 @@ func trigger(v lab.Verdict) string {
 	if v.Threshold > 0 {
 		return fmt.Sprintf("%s %d", v.Trigger, v.Threshold)
 	}
-	return dash(v.Trigger)
+	return dash(string(v.Trigger))
 }
 
 func dash(s string) string {

@@ -11,6 +11,7 @@ import (
 
 	"hybridlab/lab"
 	"hybridlab/lab/rig"
+	"hybridlab/lab/triage"
 	"hybridlab/scenarios"
 )
 
@@ -52,11 +53,20 @@ The verdicts it replaces are kept as verdicts.previous.jsonl when any of them ch
 const previousFile = "verdicts.previous.jsonl"
 
 func rejudge(w io.Writer, d *lab.RunDir, links rig.Links, known lab.Deviations, dry bool) error {
-	now, err := lab.Rejudge(d, rig.Recall(d.Report.Peers), links.Clean)
+	peers := rig.Recall(d.Report.Peers)
+	now, err := lab.Rejudge(d, peers, links.Clean)
+	if err != nil {
+		return err
+	}
+	boxes, err := scenarios.LoadBoxes("")
 	if err != nil {
 		return err
 	}
 	old := d.Report.Known
+	d.Report.Recount(known, now)
+	if err := triage.Replay(rig.Field(peers, links, boxes), d, now); err != nil {
+		return err
+	}
 	d.Report.Recount(known, now)
 	changed, err := printChanges(w, d, now)
 	if err != nil {
@@ -84,7 +94,7 @@ func printChanges(w io.Writer, d *lab.RunDir, now []lab.Verdict) (changed int, e
 		if err != nil {
 			return changed, err
 		}
-		if v := now[i]; v.Outcome != old.Outcome || v.Cause != old.Cause || v.Blame != old.Blame || v.Why != old.Why || v.Known != old.Known {
+		if v := now[i]; v.Outcome != old.Outcome || v.Cause != old.Cause || v.Blame != old.Blame || v.Why != old.Why || v.Trigger != old.Trigger || v.Traced != old.Traced || v.Known != old.Known {
 			changed++
 			fmt.Fprintf(w, "%s: %s -> %s\n", old.Cell, inBrief(old), inBrief(v))
 		}

@@ -102,6 +102,11 @@ func TestRunAndJudge(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+	for v, err := range d.Verdicts() {
+		if err != nil || v.Outcome == lab.Size && (v.Trigger != lab.TriggerMTU || v.Threshold != 1281 || v.Blame != "link") {
+			t.Errorf("%s: %v, trigger %s %d, blame %s: %s", v.Cell, err, v.Trigger, v.Threshold, v.Blame, v.Traced)
+		}
+	}
 	if exit, stdout, _ := do(t, "judge", hole); exit != exitFindings || !strings.Contains(stdout, " 0 changed") {
 		t.Errorf("judge: exit %d\n%s", exit, stdout)
 	}

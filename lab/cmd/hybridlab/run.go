@@ -23,6 +23,7 @@ type runFlags struct {
 	scenarios.Options
 	known    []string
 	parallel int
+	noTriage bool
 }
 
 func runCommand() *cobra.Command {
@@ -49,6 +50,7 @@ the hybrid only advertised).`,
 	fl.IntVar(&f.Attempts, "attempts", 2, "attempts at a finding before it is believed")
 	fl.IntVar(&f.Repeat, "repeat", 1, "runs of every cell that is no finding: its handshake times, and whether it is flaky")
 	registerKnown(cmd, &f.known)
+	fl.BoolVar(&f.noTriage, "no-triage", false, "do not trace findings to one variable, one culprit and one number")
 	fl.IntVar(&f.parallel, "parallel", 0, "cells in flight (default: by fabric)")
 	return cmd
 }
@@ -83,6 +85,9 @@ func (f *runFlags) run(cmd *cobra.Command) error {
 	ss.Recorder.OnVerdict = bar.add
 	err = ss.Run(ctx, s.Plan.Cells, f.parallel)
 	bar.end()
+	if err == nil && !f.noTriage {
+		err = ss.Triage(ctx, w)
+	}
 	if err == nil {
 		err = ss.Prove(ctx)
 	}
