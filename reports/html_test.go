@@ -16,10 +16,16 @@ import (
 	"hybridlab/lab"
 )
 
-func pageText(t *testing.T, rep lab.Report, vs Verdicts) string {
+func pageText(t testing.TB, rep lab.Report, vs Verdicts) string {
+	t.Helper()
+	return sourced(t, rep, vs, nil)
+}
+
+// sourced is the page of a run that kept more than its verdicts.
+func sourced(t testing.TB, rep lab.Report, vs Verdicts, src Source) string {
 	t.Helper()
 	var b bytes.Buffer
-	if err := HTML(&b, rep, vs, nil); err != nil {
+	if err := HTML(&b, rep, vs, src); err != nil {
 		t.Fatal(err)
 	}
 	return b.String()

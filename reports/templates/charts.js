@@ -109,7 +109,14 @@ const quantiles = [[0.5, 'median'], [0.95, 'p95'], [0.99, 'p99']];
 // times are grouped by what makes them: the group, and the round trip.
 const timeTable = (list) => {
   const done = list.filter((c) => c.group && (c.times.length || c.ms));
-  const samples = (here) => here.flatMap((c) => c.times.length ? c.times.filter((t) => t > 0) : [c.ms]).sort((a, b) => a - b);
+  const samples = (here) => {
+    const out = [];
+    for (const c of here) {
+      if (!c.times.length) out.push(c.ms);
+      for (const t of c.times) if (t > 0) out.push(t);
+    }
+    return Float64Array.from(out).sort();
+  };
   const rtt = (c) => (links.get(c.link) || { rtt: -1 }).rtt;
   const rows = [...grouped(done, (c) => rtt(c) + '\n' + c.group)].map(([k, here]) => ({ rtt: rtt(here[0]), group: here[0].group, here, sample: samples(here) }))
     .filter((r) => r.sample.length).sort((a, b) => a.rtt - b.rtt || (a.group < b.group ? -1 : 1));

@@ -65,15 +65,15 @@ const arrow = (c, r) => {
 
 // piece says which part of a message a segment carried, and draws it.
 const piece = (p) => {
-  const out = [h('b', null, p.what)], part = p.from > 1 || p.to < p.of;
-  if (p.count) out.push(' × ' + p.count);
+  const out = [h('b', null, p.what), ' '], part = p.from > 1 || p.to < p.of;
+  if (p.count) out.push('× ' + p.count + ' ');
   if (part) {
     const w = 54, left = w * (p.from - 1) / p.of;
     out.push(g('svg', { class: 'part', width: w, height: 9, 'aria-hidden': 'true' }, g('rect', { class: 'whole', width: w, height: 9, rx: 2 }),
       g('rect', { class: 'carried', x: left, width: Math.max(2, w * p.to / p.of - left), height: 9, rx: 2 })),
     h('span', null, 'bytes ' + number(p.from) + '–' + number(p.to) + ' of ' + number(p.of)));
   } else {
-    out.push(h('span', null, ' ' + count(p.of, 'byte')));
+    out.push(h('span', null, count(p.of, 'byte')));
   }
   if (p.records) out.push(h('span', null, ' in ' + p.records + ' records'));
   return h('span', { class: 'piece' }, ...out);
