@@ -25,10 +25,13 @@ lab: build ## run the matrix: containers where a Docker daemon answers, else the
 suite: build ## the same matrix through the Ginkgo suite, one It per cell (ARGS="-fabric embedded -level full")
 	@$(GO) tool ginkgo --procs=$(PROCS) --timeout=60m --fail-on-empty --randomize-all --junit-report=suite.xml --output-dir=bin ./scenarios -- -fabric auto -level quick $(ARGS)
 
-test: build ## all tests; those that need Docker only where a daemon answers
-	@if $(BIN) doctor --quiet --need docker; then \
-	  echo "Docker answers: running the container tests too"; $(GO) test -tags docker -timeout 20m ./...; \
-	else echo "Docker does not answer: the container tests are NOT run"; $(GO) test -timeout 20m ./...; fi
+test: build ## all tests; those that need Docker or Chromium only where they are
+	@tags=""; \
+	if $(BIN) doctor --quiet --need docker; then echo "Docker answers: running the container tests too"; tags=docker; \
+	else echo "Docker does not answer: the container tests are NOT run"; fi; \
+	if command -v chromium >/dev/null; then echo "Chromium is there: running the page in it too"; tags="$$tags,browser"; \
+	else echo "There is no chromium: the page is NOT opened in a browser"; fi; \
+	$(GO) test -tags "$$tags" -timeout 20m ./...
 
 check: ## format, vet, lint, race detector, 10 s of every fuzz target
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }
@@ -53,6 +56,7 @@ bench: build ## cells per second, start-up, memory: the figures that are promise
 	for b in EmbeddedCells EmbeddedTenThousand ContainerStart ContainerCells FullClean CellCost Images; do \
 	  $(GO) test $$tags -run '^$$' -bench "$$b$$" -benchtime 1x -timeout 20m ./scenarios | grep -E '^Benchmark|FAIL|panic|---' ; done
 	@$(GO) test -run '^$$' -bench . ./netem/... ./lab/wire ./lab/capture | grep ^Benchmark
+	@if command -v chromium >/dev/null; then $(GO) test -tags browser -run '^$$' -bench PageInBrowser -benchtime 1x ./reports | grep ^Benchmark; fi
 
 images: build ## build the peer images
 	@$(BIN) images build

@@ -67,6 +67,7 @@ var soleImporters = []struct {
 	{"github.com/spf13/cobra", []string{"lab/cmd/hybridlab"}, "only the command line parses flags"},
 	{"github.com/jedib0t/go-pretty", []string{"reports"}, "tables"},
 	{"github.com/schollz/progressbar", []string{"lab/cmd/hybridlab"}, "progress"},
+	{"github.com/chromedp/", []string{"reports"}, "the page's tests in a browser"},
 	{"github.com/santhosh-tekuri/jsonschema", []string{"reports"}, "schema tests"},
 }
 
