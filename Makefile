@@ -53,7 +53,7 @@ golden: ## rewrite the goldens from what the code does now; read the diff
 
 bench: build ## cells per second, start-up, memory: the figures that are promised
 	@if $(BIN) doctor --quiet --need docker; then tags="-tags docker"; else echo "Docker does not answer: container figures are missing"; fi; \
-	for b in EmbeddedCells EmbeddedTenThousand ContainerStart ContainerCells FullClean CellCost Images; do \
+	for b in EmbeddedCells EmbeddedTenThousand Triage ContainerStart ContainerCells FullClean CellCost Images; do \
 	  $(GO) test $$tags -run '^$$' -bench "$$b$$" -benchtime 1x -timeout 20m ./scenarios | grep -E '^Benchmark|FAIL|panic|---' ; done
 	@$(GO) test -run '^$$' -bench . ./netem/... ./lab/wire ./lab/capture | grep ^Benchmark
 	@if command -v chromium >/dev/null; then $(GO) test -tags browser -run '^$$' -bench PageInBrowser -benchtime 1x ./reports | grep ^Benchmark; fi

@@ -3,6 +3,7 @@ package scenarios
 import (
 	"context"
 	"fmt"
+	"io"
 	"path/filepath"
 	"runtime"
 	"syscall"
@@ -101,4 +102,37 @@ func peakMiB(b *testing.B) float64 {
 		b.Fatal(err)
 	}
 	return float64(u.Maxrss) / 1024
+}
+
+// BenchmarkTriage is what it costs to trace one finding, on a link without
+// delay: behind a box that resets, and behind one that is silent.
+func BenchmarkTriage(b *testing.B) {
+	for range b.N {
+		for name, box := range map[string]string{"s-reset": "proxysg-rst", "s-silence": "zscaler-2023"} {
+			s, err := Axes{Fabric: "embedded", Cells: []string{"go@1.26/go@1.26/default/clean/" + box}}.Choose(context.Background())
+			if err != nil {
+				b.Fatal(err)
+			}
+			ss, err := Start(context.Background(), s, Options{Out: filepath.Join(b.TempDir(), "run"), Seed: 1, Attempts: 2})
+			if err != nil {
+				b.Fatal(err)
+			}
+			if err := ss.Run(context.Background(), s.Plan.Cells, 1); err != nil {
+				b.Fatal(err)
+			}
+			began := time.Now()
+			if err := ss.Triage(context.Background(), io.Discard); err != nil {
+				b.Fatal(err)
+			}
+			b.ReportMetric(time.Since(began).Seconds(), name)
+			for v, err := range ss.Recorder.Verdicts() {
+				if err != nil || v.Trigger != lab.TriggerSegmentation {
+					b.Errorf("%s: trigger %q, %v: %s", v.Cell, v.Trigger, err, v.Traced)
+				}
+			}
+			if err := ss.End(); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"path/filepath"
 	"reflect"
 	"runtime"
@@ -40,6 +41,9 @@ func verdictsOf(t *testing.T, parallel, procs int) map[string]lab.Verdict {
 		t.Fatal(err)
 	}
 	if err := ss.Run(t.Context(), s.Plan.Cells, parallel); err != nil {
+		t.Fatal(err)
+	}
+	if err := ss.Triage(t.Context(), io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	if err := ss.End(); err != nil {
