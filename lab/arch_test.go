@@ -33,6 +33,7 @@ var arrows = map[string][]string{
 	"peers/agent":             {"docker/control"},
 	"docker":                  {"docker/control"}, // knows containers, not TLS or cells
 	"docker/control":          nil,
+	"docker/golang":           nil,                                                                              // a peer's program, built in its image
 	"docker/selftest":         {"docker", "docker/control", "netem", "netem/tun", "peers/agent", "lab/capture"}, // the container fabric's own tests
 	"lab/compare":             {"lab", "lab/stats"},                                                             // verdicts of two runs, and nothing else
 	"reports":                 {"lab", "lab/wire", "lab/compare", "lab/stats"},

@@ -185,6 +185,7 @@ func (j *judge) downgrade() bool {
 	case w.ServerHello.Version != 0x0304:
 		return j.decide(Downgrade, CauseTLS12, blameServer, "both ends are set up for %s; %s came out, which has no post-quantum groups", pq, j.v.Version)
 	case !slices.ContainsFunc(w.ClientHellos[0].Groups, wire.Group.PostQuantum):
+		j.v.Remedy = j.p.Cure
 		return j.decide(Downgrade, CauseClientPreferredClassical, blameClient, "the client is set up for %s and never offered it", pq)
 	}
 	j.v.Remedy = j.server.Cure

@@ -42,7 +42,7 @@ type Hellos struct {
 // broken on purpose.
 func hellos(c Cell, client, server Rules) Hellos {
 	h := Hellos{size: client.Hello, spoilt: client.Breach, cuts: server.Hello.Cuts}
-	for _, l := range client.listed(c.Offer) {
+	for _, l := range client.kept(client.listed(c.Offer)) {
 		if client.Has(l.Group) {
 			h.listed = append(h.listed, l)
 		}

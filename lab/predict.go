@@ -48,6 +48,7 @@ type Prediction struct {
 	NoCommon bool         // the ends have no group in common
 	Why      string       // what a refusal is for, where it is neither of the two
 	Hellos   Hellos       // their sizes
+	Cure     string       // what to change at a client that does not offer what it is set up for
 }
 
 // Strings lists the allowed results for a verdict.
@@ -68,11 +69,12 @@ func Predict(c Cell, client, server Rules) Prediction {
 }
 
 func predict(c Cell, client, server Rules) Prediction {
-	offered, accepted := client.listed(c.Offer), server.listed(c.Accept)
+	setUp, accepted := client.listed(c.Offer), server.listed(c.Accept)
+	offered := client.kept(setUp)
 	if p, ok := predictOld(c, offered, accepted, client, server); ok {
 		return p
 	}
-	p := Prediction{Shares: client.shares(c.Offer, offered), Breach: client.Breach.What}
+	p := Prediction{Shares: client.shares(c.Offer, offered), Breach: client.Breach.What, Cure: client.Cure}
 	if server.ClientOrder {
 		named := offered
 		if server.OwnRetry {
@@ -82,13 +84,11 @@ func predict(c Cell, client, server Rules) Prediction {
 	}
 	var common []candidate
 	for place, l := range accepted {
-		if lists(offered, l.Group) {
-			if l.Group.PostQuantum() {
-				p.CommonPQ = append(p.CommonPQ, l.Group)
-			}
-			if !slices.Contains(server.Withdrawn, l.Group) {
-				common = append(common, candidate{l, place})
-			}
+		if l.Group.PostQuantum() && lists(setUp, l.Group) {
+			p.CommonPQ = append(p.CommonPQ, l.Group)
+		}
+		if lists(offered, l.Group) && !slices.Contains(server.Withdrawn, l.Group) {
+			common = append(common, candidate{l, place})
 		}
 	}
 	p.NoCommon = len(common) == 0
@@ -150,6 +150,11 @@ func (r Rules) listed(o Offer) []ListedGroup {
 	return out
 }
 
+// kept are the groups that the stack makes use of.
+func (r Rules) kept(ls []ListedGroup) []ListedGroup {
+	return slices.DeleteFunc(slices.Clone(ls), func(l ListedGroup) bool { return slices.Contains(r.Withdrawn, l.Group) })
+}
+
 // only are those of the listed groups that are among gs.
 func only(gs []wire.Group, listed []ListedGroup) []ListedGroup {
 	return slices.DeleteFunc(slices.Clone(listed), func(l ListedGroup) bool { return !slices.Contains(gs, l.Group) })
@@ -171,7 +176,7 @@ func (r Rules) shares(o Offer, listed []ListedGroup) []wire.Group {
 		o = r.Default
 	}
 	if o.Explicit() {
-		return o.Sent()
+		return slices.DeleteFunc(o.Sent(), func(g wire.Group) bool { return slices.Contains(r.Withdrawn, g) })
 	}
 	if len(listed) == 0 || r.Shares == ShareUnknown {
 		return nil

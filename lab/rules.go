@@ -21,8 +21,8 @@ type Rules struct {
 	// OwnRetry: where it has to ask for a share with a HelloRetryRequest, the
 	// server goes by its own order even so.
 	OwnRetry bool
-	// Withdrawn are groups that a server's configuration takes without
-	// complaint, and that it then never negotiates.
+	// Withdrawn are groups that the configuration takes without complaint, and
+	// that are then never offered or negotiated.
 	Withdrawn []wire.Group
 	// Classical maps a hybrid to the classical group whose share rides along
 	// when ShareFirstAndClassical sends the hybrid's.
@@ -48,7 +48,8 @@ type Rules struct {
 	// nothing is missing from the first.
 	Retry bool
 	// Cure is what to change where this server quietly accepts a classical
-	// share although both ends could do better; empty: nothing known.
+	// share although both ends could do better, or this client does not offer
+	// what it is set up for; empty: nothing known.
 	Cure string
 }
 

@@ -11,12 +11,30 @@ import (
 	"hybridlab/lab/wire"
 )
 
-// goOrder is crypto/tls's fixed order of preference since Go 1.26
-// (defaultCurvePreferences in defaults.go). Config.CurvePreferences takes
-// groups out of it; it does not reorder them.
+// goOrder is crypto/tls's fixed order of preference (defaults.go).
+// Config.CurvePreferences takes groups out of it; it does not reorder them.
+// The NIST hybrids came with Go 1.26, and MLKEM1024, never by default, with 1.27.
 var goOrder = []wire.Group{
-	wire.X25519MLKEM768, wire.SecP256r1MLKEM768, wire.SecP384r1MLKEM1024,
+	wire.X25519MLKEM768, wire.SecP256r1MLKEM768, wire.SecP384r1MLKEM1024, wire.MLKEM1024,
 	wire.X25519, wire.SecP256r1, wire.SecP384r1, wire.SecP521r1,
+}
+
+// The groups of a version.
+var (
+	go124Groups = without(goOrder, wire.SecP256r1MLKEM768, wire.SecP384r1MLKEM1024, wire.MLKEM1024)
+	go126Groups = without(goOrder, wire.MLKEM1024)
+)
+
+// Its defaults; go123 is also everybody's with the setting tlsmlkem=0, and
+// go124 with tlssecpmlkem=0.
+const (
+	go123 = "*x25519+secp256r1+secp384r1+secp521r1"
+	go124 = "*x25519mlkem768+*x25519+secp256r1+secp384r1+secp521r1"
+	go126 = "*x25519mlkem768+secp256r1mlkem768+secp384r1mlkem1024+*x25519+secp256r1+secp384r1+secp521r1"
+)
+
+func without(all []wire.Group, gs ...wire.Group) []wire.Group {
+	return slices.DeleteFunc(slices.Clone(all), func(g wire.Group) bool { return slices.Contains(gs, g) })
 }
 
 // goClassical maps the hybrids to the share that rides along (key_schedule.go,
@@ -27,20 +45,54 @@ var goClassical = map[wire.Group]wire.Group{
 	wire.SecP384r1MLKEM1024: wire.SecP384r1,
 }
 
-// go126 are the rules of crypto/tls since Go 1.26.
-func go126() lab.Rules {
+// goRules are the rules of crypto/tls since Go 1.24 with such a default.
+func goRules(byDefault string) lab.Rules {
 	return lab.Rules{
-		Default:   lab.MustOffer("*x25519mlkem768+secp256r1mlkem768+secp384r1mlkem1024+*x25519+secp256r1+secp384r1+secp521r1"),
+		Default:   lab.MustOffer(byDefault),
 		Order:     goOrder,
 		Shares:    lab.ShareFirstAndClassical,
 		Pick:      lab.PickPostQuantum,
 		Classical: goClassical,
 		NoMatch:   "handshake_failure",
-		Old:       goOld,
+		Old:       lab.OldRules{ClientOrder: true},
 	}
 }
 
-var goOld = lab.OldRules{ClientOrder: true}
+// mlDSARules are those of Go 1.27, which has ML-DSA certificates in whatever
+// configuration.
+func mlDSARules(byDefault string) lab.Rules {
+	r := goRules(byDefault)
+	r.Certs = CertKinds()
+	return r
+}
+
+// muted are the rules where a setting takes groups out of every list, also out
+// of CurvePreferences, without a word. Go 1.27 does so to its default only.
+func muted(r lab.Rules, cure string, gs ...wire.Group) lab.Rules {
+	r.Withdrawn, r.Cure = gs, cure
+	return r
+}
+
+const (
+	goModCure = "go 1.24 or later in go.mod, or GODEBUG=tlsmlkem=1: with the settings of older versions crypto/tls has no hybrid, whatever CurvePreferences says"
+	mlkemCure = "no GODEBUG=tlsmlkem=0: it takes the hybrids out of CurvePreferences too"
+	secpCure  = "no GODEBUG=tlssecpmlkem=0: it takes the NIST hybrids out of CurvePreferences too"
+)
+
+// goPeer is a program on crypto/tls that follows the contract: one of
+// docker/golang, or the lab's own.
+func goPeer(argv ...string) contract { return contract{argv: argv, limits: expressGo} }
+
+// mutedPeer is one whose settings take groups out of every list. A client with
+// nothing left fails before it says hello.
+func mutedPeer(gs []wire.Group, argv ...string) contract {
+	return contract{argv: argv, limits: func(role lab.Role, o lab.Offer) error {
+		if role == lab.ClientRole && !o.Default() && len(without(o.Groups(), gs...)) == 0 {
+			return unsupported("with these settings crypto/tls has nothing left of the list")
+		}
+		return expressGo(role, o)
+	}}
+}
 
 // goStack is crypto/tls as it comes: versions, ciphers and tickets are its
 // defaults.

@@ -306,6 +306,9 @@ func record(t *testing.T, p Peer, name string, r Request, res agent.Result) {
 var boringTried = []string{"x25519kyber768draft00", "x25519kyber768draft00+x25519", "x25519+x25519kyber768draft00",
 	"x25519kyber768draft00+secp256r1+x25519", "secp256r1+x25519+x25519kyber768draft00"}
 
+// goTried are lists with the group that is not in any default.
+var goTried = []string{"mlkem1024", "mlkem1024+x25519", "x25519mlkem768+mlkem1024+secp256r1"}
+
 // triedAlso are experiments for what only some stacks can do.
 var triedAlso = map[lab.PeerID]struct{ accepts, offers []string }{
 	"openssl@trixie": {[]string{"secp384r1mlkem1024+mlkem512>secp384r1", "x448+x25519>0x0100"},
@@ -319,6 +322,7 @@ var triedAlso = map[lab.PeerID]struct{ accepts, offers []string }{
 	"nss@trixie": {[]string{"x25519kyber768draft00+x25519", "x25519kyber768draft00+secp384r1"},
 		[]string{"x25519+~x25519kyber768draft00", "x25519kyber768draft00+x25519", "secp384r1+~x25519kyber768draft00"}},
 	"openssl@bookworm": {[]string{"x448+x25519+0x0100"}, []string{"0x0100+x448"}},
+	"go@1.27":          {goTried, goTried},
 }
 
 // everyPeer asks for the experiments with all peers.
@@ -431,8 +435,12 @@ func against(t *testing.T, p Peer, c *container, offer string, server lab.PeerID
 	res := c.run(t, command(t, p, Request{Role: lab.ClientRole, Addr: netip.MustParseAddrPort(ln.Addr().String()), Offer: lab.MustOffer(offer)}))
 	stop()
 	wg.Wait()
-	conn := <-tapped.conns
-	if len(conn.toClient) == 0 {
+	var conn *tap
+	select {
+	case conn = <-tapped.conns:
+	default:
+	}
+	if conn == nil || len(conn.toClient) == 0 {
 		t.Fatalf("%s, %s: no hello came: %+v", p.ID, offer, res)
 	}
 	return look(t, conn.toClient, conn.toServer) // from the server's side the directions are swapped

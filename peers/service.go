@@ -91,6 +91,13 @@ func (s service) parse(r Request, res agent.Result) (lab.End, []byte) {
 	end := lab.End{Done: res.Exit == exitOK, Data: res.Exit == exitOK}
 	if !end.Data {
 		end.Error = clip(cmp.Or(s.firstFailure(res.Stderr), status))
+		return end, nil
+	}
+	for line := range strings.Lines(string(res.Stdout)) {
+		if answered.MatchString(line) {
+			told, _ := s.parseLine(line) // it matches: no error
+			end.Group, end.Version = told.Group, told.Version
+		}
 	}
 	return end, nil
 }

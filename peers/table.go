@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 
 	"hybridlab/lab"
+	"hybridlab/lab/wire"
 	"hybridlab/peers/crafted"
 )
 
@@ -37,44 +38,19 @@ var table = withProfiles([]Peer{
 	{
 		ID: "caddy-mlkem@forky", Folder: "caddy", Suite: "forky", Roles: serverOnly,
 		Groups: caddyGroups,
-		Rules: lab.Rules{
-			Default:   lab.MustOffer("*x25519mlkem768+*x25519+secp256r1"),
-			Order:     goOrder,
-			Shares:    lab.ShareFirstAndClassical,
-			Pick:      lab.PickPostQuantum,
-			Classical: goClassical,
-			NoMatch:   "handshake_failure",
-			Old:       goOld,
-		},
+		Rules:  goRules("*x25519mlkem768+*x25519+secp256r1"),
 		driver: caddy("tlsmlkem=1"),
 	},
 	{
 		ID: "caddy@forky", Folder: "caddy", Suite: "forky", Roles: serverOnly,
 		Groups: caddyGroups,
-		Rules: lab.Rules{
-			Default:   lab.MustOffer("*x25519mlkem768+*x25519+secp256r1"),
-			Order:     goOrder,
-			Shares:    lab.ShareFirstAndClassical,
-			Pick:      lab.PickPostQuantum,
-			Classical: goClassical,
-			NoMatch:   "handshake_failure",
-			Old:       goOld,
-			Withdrawn: caddyGroups[:1],
-			Cure:      caddyCure,
-		},
+		Rules:  muted(goRules("*x25519mlkem768+*x25519+secp256r1"), caddyCure, caddyGroups[0]),
 		driver: caddy(""),
 	},
 	{
 		ID: "caddy@trixie", Folder: "caddy", Suite: "trixie", Roles: serverOnly,
 		Groups: caddyGroups[1:],
-		Rules: lab.Rules{
-			Default: lab.MustOffer("*x25519+secp256r1"),
-			Order:   goOrder,
-			Shares:  lab.ShareFirst,
-			Pick:    lab.PickTier,
-			NoMatch: "handshake_failure",
-			Old:     goOld,
-		},
+		Rules:  goRules("*x25519+secp256r1"),
 		driver: caddy(""),
 	},
 	{
@@ -109,40 +85,94 @@ var table = withProfiles([]Peer{
 		driver: contract{argv: []string{"sh", "/peer"}, limits: expressGnuTLS},
 	},
 	{
-		ID: "go-tls12@1.26", Folder: "go", Suite: "trixie", Roles: bothRoles,
+		ID: "go-mod1.23@1.24", Folder: "golang", Suite: "trixie", Roles: bothRoles,
+		Groups: go124Groups,
+		Rules:  muted(goRules(go123), goModCure, wire.X25519MLKEM768),
+		driver: mutedPeer([]wire.Group{wire.X25519MLKEM768}, "/peer-go1.23"),
+	},
+	{
+		ID: "go-mod1.23@1.27", Folder: "golang", Suite: "forky", Roles: bothRoles,
 		Groups: goOrder,
-		Rules:  tls12(go126()),
-		driver: contract{argv: []string{Binary, "peer", "go-tls12@1.26"}, limits: expressGo}, local: goStack{max: tls.VersionTLS12},
+		Rules:  mlDSARules(go123),
+		driver: goPeer("/peer-go1.23"),
+	},
+	{
+		ID: "go-tls12@1.26", Folder: "go", Suite: "trixie", Roles: bothRoles,
+		Groups: go126Groups,
+		Rules:  tls12(goRules(go126)),
+		driver: goPeer(Binary, "peer", "go-tls12@1.26"), local: goStack{max: tls.VersionTLS12},
+	},
+	{
+		ID: "go-tlsmlkem0@1.24", Folder: "golang", Suite: "trixie", Roles: bothRoles,
+		Groups: go124Groups,
+		Rules:  muted(goRules(go123), mlkemCure, wire.X25519MLKEM768),
+		driver: mutedPeer([]wire.Group{wire.X25519MLKEM768}, "env", "GODEBUG=tlsmlkem=0", "/peer"),
+	},
+	{
+		ID: "go-tlsmlkem0@1.26", Folder: "go", Suite: "trixie", Roles: bothRoles,
+		Groups: go126Groups,
+		Rules:  muted(goRules(go123), mlkemCure, go126Groups[:3]...),
+		driver: mutedPeer(go126Groups[:3], "env", "GODEBUG=tlsmlkem=0", Binary, "peer", "go@1.26"),
+	},
+	{
+		ID: "go-tlsmlkem0@1.27", Folder: "golang", Suite: "forky", Roles: bothRoles,
+		Groups: goOrder,
+		Rules:  mlDSARules(go123),
+		driver: goPeer("env", "GODEBUG=tlsmlkem=0", "/peer"),
+	},
+	{
+		ID: "go-tlssecpmlkem0@1.26", Folder: "go", Suite: "trixie", Roles: bothRoles,
+		Groups: go126Groups,
+		Rules:  muted(goRules(go124), secpCure, go126Groups[1:3]...),
+		driver: mutedPeer(go126Groups[1:3], "env", "GODEBUG=tlssecpmlkem=0", Binary, "peer", "go@1.26"),
+	},
+	{
+		ID: "go-tlssecpmlkem0@1.27", Folder: "golang", Suite: "forky", Roles: bothRoles,
+		Groups: goOrder,
+		Rules:  mlDSARules(go124),
+		driver: goPeer("env", "GODEBUG=tlssecpmlkem=0", "/peer"),
+	},
+	{
+		ID: "go@1.24", Folder: "golang", Suite: "trixie", Roles: bothRoles,
+		Groups: go124Groups,
+		Rules:  goRules(go124),
+		driver: goPeer("/peer"),
 	},
 	{
 		ID: "go@1.26", Folder: "go", Suite: "trixie", Roles: bothRoles,
-		Groups: goOrder,
-		Rules:  go126(),
-		driver: contract{argv: []string{Binary, "peer", "go@1.26"}, limits: expressGo}, local: goStack{},
+		Groups: go126Groups,
+		Rules:  goRules(go126),
+		driver: goPeer(Binary, "peer", "go@1.26"), local: goStack{},
 	},
 	{
-		ID: "haproxy-tls12@trixie", Folder: "haproxy", Suite: "trixie", Roles: serverOnly,
+		ID: "go@1.27", Folder: "golang", Suite: "forky", Roles: bothRoles,
+		Groups: goOrder,
+		Rules:  mlDSARules(go126),
+		driver: goPeer("/peer"),
+	},
+	{
+		ID: "haproxy-tls12@trixie", Folder: "haproxy", Suite: "trixie", Roles: bothRoles,
 		Groups: openssl35Groups,
 		Rules:  tls12(ownOrder(openssl35(""))),
-		driver: haproxy("%[ssl_fc_curve]", "ssl-max-ver TLSv1.2", openssl{}),
+		driver: haproxy("ssl-max-ver TLSv1.2", openssl{}),
 	},
 	{
-		ID: "haproxy@bookworm", Folder: "haproxy", Suite: "bookworm", Roles: serverOnly,
+		ID: "haproxy@bookworm", Folder: "haproxy", Suite: "bookworm", Roles: bothRoles,
 		Groups: openssl30Groups,
 		Rules:  ownOrder(openssl30()),
-		driver: haproxy("", "", openssl{flat: true}),
+		driver: haproxy("", openssl{flat: true}),
 	},
 	{
-		ID: "haproxy@forky", Folder: "haproxy", Suite: "forky", Roles: serverOnly,
+		ID: "haproxy@forky", Folder: "haproxy", Suite: "forky", Roles: bothRoles,
 		Groups: openssl35Groups,
 		Rules:  ownOrder(openssl35("curves X25519MLKEM768/X25519")),
-		driver: haproxy("%[ssl_fc_curve]", "", openssl{}),
+		driver: haproxy("", openssl{}),
 	},
 	{
-		ID: "haproxy@trixie", Folder: "haproxy", Suite: "trixie", Roles: serverOnly,
+		ID: "haproxy@trixie", Folder: "haproxy", Suite: "trixie", Roles: bothRoles,
 		Groups: openssl35Groups,
 		Rules:  ownOrder(openssl35("curves X25519MLKEM768/X25519")),
-		driver: haproxy("%[ssl_fc_curve]", "", openssl{}),
+		driver: haproxy("", openssl{}),
 	},
 	{
 		ID: "nginx-prefer@trixie", Folder: "nginx", Suite: "trixie", Roles: serverOnly,

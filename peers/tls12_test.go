@@ -62,7 +62,7 @@ func hold12(t *testing.T, id lab.PeerID, line string) {
 	case ok && len(f) == 6 && f[0] == "server":
 		want = expected12(t, lab.PeerID(f[5]), id, f[3], f[1])
 	case ok && len(f) == 4 && f[0] == "client":
-		want = fmt.Sprintf("%v; %s", hello12(peer, lab.MustOffer(f[1])), expected12(t, id, lab.PeerID(f[3]), f[1], "default"))
+		want = fmt.Sprintf("%v; %s", peer.hello(lab.MustOffer(f[1])), expected12(t, id, lab.PeerID(f[3]), f[1], "default"))
 	default:
 		t.Fatalf("cannot read %q", line)
 	}
@@ -85,12 +85,12 @@ func expected12(t *testing.T, client, server lab.PeerID, offer, accept string) s
 	return strings.Join(lab.Predict(cell, c.Rules, s.Rules).Strings(), " or ")
 }
 
-// hello12 are the groups of a client's hello.
-func hello12(p Peer, o lab.Offer) []wire.Group {
+// hello are the groups of a client's hello.
+func (p Peer) hello(o lab.Offer) []wire.Group {
 	if o.Default() {
 		o = p.Rules.Default
 	}
-	return slices.DeleteFunc(o.Groups(), func(g wire.Group) bool { return !p.Rules.Has(g) })
+	return slices.DeleteFunc(without(o.Groups(), p.Rules.Withdrawn...), func(g wire.Group) bool { return !p.Rules.Has(g) })
 }
 
 // TestTLS12EveryPeer: no row is without its recording.
