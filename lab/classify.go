@@ -65,6 +65,7 @@ func newVerdict(o Observation, p Prediction, controls []ControlTaken) Verdict {
 		h := o.Wire.ClientHellos[0]
 		v.HelloBytes, v.HelloSegments, v.HelloRecords = h.Bytes, h.Segments, h.Records
 	}
+	v.ClientClaim, v.ServerClaim = o.Client.Group, o.Server.Group
 	v.PredictedBytes, v.Hellos = p.Hellos.First(), p.Hellos.seen(o.Wire)
 	if sh := o.Wire.ServerHello; sh != nil {
 		v.Version = versionName(sh.Version)
@@ -148,18 +149,21 @@ func (j *judge) misroute() bool {
 	return j.decide(Misroute, CauseWrongServer, j.pathBlame(), "the client was sent to %q and reached %q", j.o.Addressed, reached)
 }
 
+// misreport: what a peer says of the group is held against the ServerHello on
+// its side, by the number that its name for it stands for. A peer that does
+// not say, or says what nobody can read, is not compared.
 func (j *judge) misreport() bool {
-	if j.o.Wire.ServerHello == nil {
+	hello := j.o.Wire.ServerHello
+	if hello == nil {
 		return false
 	}
-	wireGroup := j.v.Group
 	for _, e := range []struct {
 		who   string
-		group string // in the ServerHello on its side
+		hello *ServerHello
 		End
-	}{{blameClient, wireGroup, j.o.Client}, {blameServer, groupName(cmp.Or(j.o.Wire.FromServer, j.o.Wire.ServerHello)), j.o.Server}} {
-		if e.Group != "" && e.group != "" && e.Group != e.group {
-			return j.decide(Misreport, CauseClaimDiffers, e.who, "the %s says %s, the ServerHello says %s", e.who, e.Group, e.group)
+	}{{blameClient, hello, j.o.Client}, {blameServer, cmp.Or(j.o.Wire.FromServer, hello), j.o.Server}} {
+		if is, known := e.hello.Group.Called(e.Group); e.hello.Group != 0 && known && !is {
+			return j.decide(Misreport, CauseClaimDiffers, e.who, "the %s says %s, the ServerHello says %s", e.who, e.Group, e.hello.Group)
 		}
 	}
 	return false

@@ -106,11 +106,14 @@ type Verdict struct {
 	Predicted []string `json:"predicted"`      // results the rules allow: "hybrid X25519MLKEM768", "refused handshake_failure"
 	Outcome   Outcome  `json:"outcome"`
 	Cause     Cause    `json:"cause,omitempty"`
-	Blame     string   `json:"blame,omitempty"`    // "client", "server", "link" or "box NAME"
-	Group     string   `json:"group,omitempty"`    // negotiated, from the wire
-	Fallback  bool     `json:"fallback,omitempty"` // the client's hello offered a post-quantum group, and a classical one came out
-	Version   string   `json:"version,omitempty"`
-	HRR       *bool    `json:"hrr,omitempty"`
+	Blame     string   `json:"blame,omitempty"` // "client", "server", "link" or "box NAME"
+	Group     string   `json:"group,omitempty"` // negotiated, from the wire
+	// What the ends say the group is, as they name it; absent: one does not say.
+	ClientClaim string `json:"client_claim,omitempty"`
+	ServerClaim string `json:"server_claim,omitempty"`
+	Fallback    bool   `json:"fallback,omitempty"` // the client's hello offered a post-quantum group, and a classical one came out
+	Version     string `json:"version,omitempty"`
+	HRR         *bool  `json:"hrr,omitempty"`
 
 	HelloBytes     int         `json:"hello_bytes,omitempty"`
 	PredictedBytes int         `json:"predicted_hello_bytes,omitempty"` // by the client's rules; absent: no claim
@@ -138,6 +141,7 @@ type Verdict struct {
 // may measure differently: the time, and where in the capture a packet lies.
 func (v Verdict) Comparable() Verdict {
 	v.HandshakeMS, v.Evidence = 0, nil
+	v.ClientClaim, v.ServerClaim = "", "" // a server's may come too late to be heard
 	v.Attempts = slices.Clone(v.Attempts)
 	for i := range v.Attempts {
 		v.Attempts[i].HandshakeMS = 0

@@ -52,7 +52,7 @@ func everything() lab.Verdict {
 	return lab.Verdict{
 		Cell: c.ID, Client: c.Client, Server: c.Server, Offer: c.Offer, Accept: c.Accept, Link: c.Link, Boxes: c.Boxes,
 		Predicted: []string{"hybrid X25519MLKEM768"}, Outcome: lab.Failure, Cause: lab.CauseOfAlert("handshake_failure"), Blame: "box a",
-		Group: "X25519MLKEM768", Version: "TLS 1.3", HRR: &yes, HelloBytes: 1449, PredictedBytes: 1449, HelloSegments: 2, HelloRecords: 1, HandshakeMS: 1.5,
+		Group: "X25519MLKEM768", ClientClaim: "X25519MLKEM768", ServerClaim: "x25519", Version: "TLS 1.3", HRR: &yes, HelloBytes: 1449, PredictedBytes: 1449, HelloSegments: 2, HelloRecords: 1, HandshakeMS: 1.5,
 		Hellos:  []lab.HelloSeen{{Message: "ClientHello", Bytes: 1449, Predicted: 1449}},
 		Trigger: "size", Threshold: 1449, Why: "because", Traced: "it was so", Like: "y", TriageRuns: 2,
 		Triage: []lab.Trial{{Changed: "a clean link", Cell: "x", Seed: 3, Outcome: lab.Failure, Cause: lab.CausePacketLoss}}, Remedy: "do this", Capture: "captures/a-1.pcapng",

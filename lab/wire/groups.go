@@ -144,6 +144,26 @@ func LookupGroup(name string) (Group, error) {
 		name, strings.Join(usable, ", "))
 }
 
+// Called reports whether somebody who says name means g. known is false where
+// the name, or none, says nothing.
+//
+// It is more generous than LookupGroup: a name that has moved on to another
+// number stands for each it has had, and Brainpool curves are called by their
+// names of TLS 1.2 in TLS 1.3 (RFC 8734) as well.
+func (g Group) Called(name string) (is, known bool) {
+	named, err := LookupGroup(name)
+	if err != nil {
+		return false, false
+	}
+	own := g.Slug()
+	for _, mark := range []string{"-oqs0.6", "-oqs0.7", "old", "tls13"} {
+		if older, ok := strings.CutSuffix(own, mark); ok && byName[older] == named {
+			return true, true
+		}
+	}
+	return named == g, true
+}
+
 func hex(g Group) string { return fmt.Sprintf("0x%04x", uint16(g)) }
 
 // fold maps every accepted spelling of a name to one key.

@@ -69,6 +69,29 @@ func TestLookupGroup(t *testing.T) {
 	}
 }
 
+// A claim is about a number, and a name may stand for several.
+func TestCalled(t *testing.T) {
+	for _, r := range []struct {
+		g         Group
+		name      string
+		is, known bool
+	}{
+		{X25519MLKEM768, "X25519MLKEM768", true, true}, {X25519MLKEM768, "0x11ec", true, true}, {X25519MLKEM768, "x25519_mlkem768", true, true},
+		{X25519MLKEM768, "x25519", false, true}, {X25519, "X25519MLKEM768", false, true},
+		{X25519MLKEM768, "", false, false}, {X25519MLKEM768, "DH", false, false}, {X25519MLKEM768, "a fine group", false, false},
+		{SecP256r1, "prime256v1", true, true}, {SecP256r1, "P-256", true, true}, {MLKEM1024, "ML-KEM-1024", true, true},
+		{0x001f, "brainpoolP256r1", true, true}, {0x001f, "brainpoolP256r1tls13", true, true}, {0x001f, "brainpoolP384r1", false, true}, {0x001a, "brainpoolP256r1", true, true},
+		{0x001a, "brainpoolP256r1tls13", false, true},
+		{0x2fb4, "x25519_mlkem768", true, true}, {0x0248, "mlkem768", true, true}, {0x0768, "MLKEM768", true, true}, {0x0768, "mlkem512", false, true},
+		{0xfe31, "X25519Kyber768Draft00", true, true}, {0x6399, "X25519Kyber768Draft00Old", false, true},
+		{0x1234, "0x1234", true, true}, {0x1234, "0x1235", false, true},
+	} {
+		if is, known := r.g.Called(r.name); is != r.is || known != r.known {
+			t.Errorf("%v called %q: %t, known %t; want %t, %t", r.g, r.name, is, known, r.is, r.known)
+		}
+	}
+}
+
 // The sizes and halves that interoperability hangs on, written out by hand.
 func TestWellKnownRows(t *testing.T) {
 	for _, w := range []struct {

@@ -46,16 +46,15 @@ var ffdheGroups = []GroupInfo{
 	{Group: 0x0104, Name: "ffdhe8192", Kind: FFDHE, ClientShare: 1024, ServerShare: 1024, Source: "RFC 7919"},
 }
 
-// In the layouts of these groups X25519MLKEM768 alone puts ML-KEM first, against
-// the order its name suggests; swapping the halves is a known interoperability
-// bug.
-
+// finalGroups are what browsers and servers have deployed. Of their layouts
+// X25519MLKEM768's alone puts ML-KEM first, against the order its name suggests;
+// swapping the halves is a known interoperability bug.
 var finalGroups = []GroupInfo{
-	{Group: MLKEM512, Name: "MLKEM512", Kind: PureKEM, ClientShare: 800, ServerShare: 768, Source: "draft-ietf-tls-mlkem",
+	{Group: MLKEM512, Name: "MLKEM512", Kind: PureKEM, ClientShare: 800, ServerShare: 768, Source: "draft-ietf-tls-mlkem", Aliases: []string{"ML-KEM-512"},
 		Also: "frodo640aes in oqs-provider before 0.8"},
-	{Group: MLKEM768, Name: "MLKEM768", Kind: PureKEM, ClientShare: 1184, ServerShare: 1088, Source: "draft-ietf-tls-mlkem",
+	{Group: MLKEM768, Name: "MLKEM768", Kind: PureKEM, ClientShare: 1184, ServerShare: 1088, Source: "draft-ietf-tls-mlkem", Aliases: []string{"ML-KEM-768"},
 		Also: "frodo640shake in oqs-provider before 0.8"},
-	{Group: MLKEM1024, Name: "MLKEM1024", Kind: PureKEM, ClientShare: 1568, ServerShare: 1568, Source: "draft-ietf-tls-mlkem",
+	{Group: MLKEM1024, Name: "MLKEM1024", Kind: PureKEM, ClientShare: 1568, ServerShare: 1568, Source: "draft-ietf-tls-mlkem", Aliases: []string{"ML-KEM-1024"},
 		Also: "frodo976aes in oqs-provider before 0.8"},
 	{Group: SecP256r1MLKEM768, Name: "SecP256r1MLKEM768", Kind: Hybrid, ClientShare: 1249, ServerShare: 1153, Layout: "P-256, then ML-KEM-768",
 		Source: "draft-ietf-tls-ecdhe-mlkem", Aliases: []string{"p256_mlkem768", "secp256r1-mlkem768"}},
