@@ -54,6 +54,8 @@ type Command struct {
 	// something listens on that port, anything else until the output
 	// contains that text. Empty: at once.
 	Ready string
+	// ReadyIn is how long that may take; 0: ten seconds.
+	ReadyIn time.Duration
 }
 
 // Result is how a command ended.

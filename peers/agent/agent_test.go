@@ -310,6 +310,9 @@ func TestStartOfAServerThatEnds(t *testing.T) {
 			t.Errorf("Ready %q: the result is not there: %+v", ready, ended)
 		}
 	}
+	if _, err := c.Start(t.Context(), Command{Argv: sh("sleep 60"), Ready: "never said", ReadyIn: 20 * time.Millisecond}); err == nil || !strings.Contains(err.Error(), "after 20ms") {
+		t.Errorf("too slow for its ReadyIn: %v", err)
+	}
 	if _, err := c.Start(t.Context(), Command{Argv: []string{"true"}, Ready: "tcp:x"}); err == nil || !strings.Contains(err.Error(), "tcp:PORT") {
 		t.Errorf("bad Ready: %v", err)
 	}

@@ -51,7 +51,7 @@ func (c *Client) Run(ctx context.Context, cmd Command) (Result, error) {
 }
 
 // Start starts a server and returns when it is ready, as cmd.Ready says. For
-// a server that ends instead, or is not ready within 10 s, the error is an
+// a server that ends instead, or is not ready in time, the error is an
 // *EndedError. The server has to be ended by Stop.
 func (c *Client) Start(ctx context.Context, cmd Command) (id string, err error) {
 	id = c.newID()

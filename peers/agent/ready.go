@@ -15,17 +15,21 @@ import (
 // readyPort begins a Command.Ready that names a port.
 const readyPort = "tcp:"
 
-// readyPatience is how long a server may take to be ready.
+// readyPatience is how long a server may take to be ready that does not say.
 const readyPatience = 10 * time.Second
 
 const procNet = "/proc/net"
 
-// awaitReady waits until the server is ready as its Command.Ready says.
-func (p *process) awaitReady(ready string) error {
+// awaitReady waits until the server is ready as its Command.Ready says, and
+// most of the time it is given at the longest.
+func (p *process) awaitReady(ready string, most time.Duration) error {
 	if ready == "" {
 		return nil
 	}
-	patience := time.NewTimer(readyPatience)
+	if most <= 0 {
+		most = readyPatience
+	}
+	patience := time.NewTimer(most)
 	defer patience.Stop()
 	seen, tick := make(chan struct{}), time.NewTicker(time.Millisecond)
 	defer tick.Stop()
@@ -39,7 +43,7 @@ func (p *process) awaitReady(ready string) error {
 		case <-p.done:
 			return errors.New("it ended before it was ready")
 		case <-patience.C:
-			return fmt.Errorf("it was not ready (%q) after %v", ready, readyPatience)
+			return fmt.Errorf("it was not ready (%q) after %v", ready, most)
 		case <-tick.C:
 			if ok, err := listening(procNet, ready); ok || err != nil {
 				return err

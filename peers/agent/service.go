@@ -66,7 +66,7 @@ func (v *service) Start(a *runArgs, early *startReply) error {
 	if err != nil {
 		return err
 	}
-	if err := p.awaitReady(a.Command.Ready); err != nil {
+	if err := p.awaitReady(a.Command.Ready, a.Command.ReadyIn); err != nil {
 		p.kill()
 		<-p.done
 		v.s.forget(p.id)
