@@ -61,12 +61,16 @@ func newVerdict(o Observation, p Prediction, controls []ControlTaken) Verdict {
 		Cell: c.ID, Client: c.Client, Server: c.Server, Offer: c.Offer, Accept: c.Accept, Link: c.Link, Cert: c.Cert,
 		Boxes: append([]string{}, c.Boxes...), Predicted: p.Strings(), Control: controls, Capture: o.Capture,
 	}
+	hellos := p.Hellos
 	if len(o.Wire.ClientHellos) > 0 {
 		h := o.Wire.ClientHellos[0]
 		v.HelloBytes, v.HelloSegments, v.HelloRecords = h.Bytes, h.Segments, h.Records
+		if h.SHA256 != "" { // all of it is there
+			hellos = hellos.Settled(h.Bytes)
+		}
 	}
 	v.ClientClaim, v.ServerClaim = o.Client.Group, o.Server.Group
-	v.PredictedBytes, v.Hellos = p.Hellos.First(), p.Hellos.seen(o.Wire)
+	v.PredictedBytes, v.Hellos = hellos.First(), hellos.seen(o.Wire)
 	if sh := o.Wire.ServerHello; sh != nil {
 		v.Version = versionName(sh.Version)
 		v.Group = groupName(sh)

@@ -176,6 +176,21 @@ func TestAttemptsThatDisagreeAreFlaky(t *testing.T) {
 	if v := Settle(k, []Observation{bad, bad}, nil); v.Outcome != Failure {
 		t.Errorf("two equal attempts judged %s", v.Outcome)
 	}
+	if v := Settle(k, []Observation{bad, good}, nil); strings.Contains(v.Why, shuffled) {
+		t.Errorf("said of a client that does not: %s", v.Why)
+	}
+	if v := Settle(shufflers{k}, []Observation{bad, good}, nil); !strings.HasSuffix(v.Why, shuffled) {
+		t.Errorf("not said of a client that shuffles: %s", v.Why)
+	}
+}
+
+// shufflers is a catalogue whose clients shuffle their extensions.
+type shufflers struct{ catalogue }
+
+func (s shufflers) Rules(id PeerID) Rules {
+	r := s.catalogue.Rules(id)
+	r.Shuffles = true
+	return r
 }
 
 func TestAStarvedAttemptHasNoSay(t *testing.T) {

@@ -66,8 +66,12 @@ func Settle(known Catalogue, attempts []Observation, controls []ControlTaken) Ve
 	for i, o := range attempts {
 		all[i] = said{judgeOne(known, o, controls), o.Path.Starved}
 	}
-	return agree(all)
+	return agree(known, all)
 }
+
+// shuffled is why attempts may well differ where something on the path reads no
+// further than the first segment.
+const shuffled = "the client sends its extensions in another order each time, so it is chance what a hello's first segment holds"
 
 // said is what one attempt came to, and whether the lab was starved then.
 type said struct {
@@ -76,7 +80,7 @@ type said struct {
 }
 
 // agree makes one verdict of those of all attempts, in order.
-func agree(all []said) Verdict {
+func agree(known Catalogue, all []said) Verdict {
 	v, differ := all[0].Verdict, false
 	heard := false
 	var attempts []Attempt
@@ -90,8 +94,12 @@ func agree(all []said) Verdict {
 			differ = true
 		}
 	}
-	if v.Attempts = attempts; differ {
-		return flaky(v)
+	if v.Attempts = attempts; !differ {
+		return v
+	}
+	v = flaky(v)
+	if known.Rules(v.Client).Shuffles {
+		v.Why += "; " + shuffled
 	}
 	return v
 }

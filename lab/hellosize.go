@@ -22,6 +22,10 @@ type HelloSize struct {
 	// PadFrom and PadTo: a hello of at least PadFrom bytes and fewer than PadTo
 	// is padded to PadTo (RFC 7685).
 	PadFrom, PadTo int
+	// Chance are the bytes that a hello may have beyond that, one of these each
+	// time: an empty Encrypted ClientHello (draft-ietf-tls-esni section 6.2) is of
+	// one of several lengths. Both hellos of a connection have the same.
+	Chance []int
 	// PadOnce: the hello after a HelloRetryRequest is not padded.
 	PadOnce bool
 	// Cuts are the offsets of the message, a server's ServerHello too, at which a
@@ -56,7 +60,23 @@ func hellos(c Cell, client, server Rules) Hellos {
 	return h
 }
 
-// First is the size of the first ClientHello; 0: no claim.
+// Settled are the hellos once the first is known to have so many bytes: what was
+// left to chance is what makes it so, or nothing where nothing does.
+func (h Hellos) Settled(first int) Hellos {
+	chance := h.size.Chance
+	h.size.Chance = nil
+	for _, more := range chance {
+		s := h
+		s.size.Base += more
+		if s.First() == first {
+			return s
+		}
+	}
+	return h
+}
+
+// First is the size of the first ClientHello; 0: no claim, as where chance has
+// a part in it.
 func (h Hellos) First() int { return h.size.with(h.listed, h.shares, h.size.First) }
 
 // Second is the size of the ClientHello that answers a HelloRetryRequest (RFC
@@ -83,7 +103,7 @@ const (
 // with is the size of a hello that lists these groups, has a share of those,
 // and that many bytes more.
 func (s HelloSize) with(listed []ListedGroup, shares []wire.Group, more int) int {
-	if s.Base == 0 {
+	if s.Base == 0 || len(s.Chance) > 0 {
 		return 0
 	}
 	n := s.Base + more + 2*len(listed)

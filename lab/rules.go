@@ -44,6 +44,10 @@ type Rules struct {
 	Breach Breach
 	// Hello is what its hellos weigh.
 	Hello HelloSize
+	// GREASE: reserved values, others each time, stand first among its groups and
+	// key shares (RFC 8701). Shuffles: it sends its extensions in another order
+	// each time.
+	GREASE, Shuffles bool
 	// Retry: the server asks every client for a second hello, also where
 	// nothing is missing from the first.
 	Retry bool

@@ -170,7 +170,7 @@ func (r *Runner) repeat(ctx context.Context, c Cell, v Verdict) (Verdict, error)
 		}
 		all = append(all, said{v, o.Path.Starved})
 	}
-	return agree(all), nil
+	return agree(r.Known, all), nil
 }
 
 // first is attempt 1, shared by the cell itself and by the findings that

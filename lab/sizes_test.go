@@ -59,6 +59,29 @@ func TestPredictedSizes(t *testing.T) {
 	}
 }
 
+// TestSizesByChance: once the first hello has been seen, chance is settled for
+// both.
+func TestSizesByChance(t *testing.T) {
+	h := Predict(NewCell("a", "b", MustOffer("x25519"), MustOffer("x25519"), "clean"),
+		heavy(HelloSize{Base: 600, First: 5, Chance: []int{0, 32, 64}}), tieredRules).Hellos
+	if n := h.First(); n != 0 {
+		t.Errorf("before it is settled: a claim of %d bytes", n)
+	}
+	for _, tt := range []struct{ saw, first, second int }{
+		{643, 643, 671}, {675, 675, 703}, {707, 707, 735},
+		{644, 643, 671}, {739, 643, 671}, {0, 643, 671}, // none of those possible
+	} {
+		s := h.Settled(tt.saw)
+		if first, second := s.First(), s.Second(ServerHello{Group: wire.SecP256r1}); first != tt.first || second != tt.second {
+			t.Errorf("%d bytes seen: %d, then %d; want %d, then %d", tt.saw, first, second, tt.first, tt.second)
+		}
+	}
+	certain := Predict(NewCell("a", "b", MustOffer("x25519"), MustOffer("x25519"), "clean"), heavy(HelloSize{Base: 233}), tieredRules).Hellos
+	if got := certain.Settled(300).First(); got != certain.First() {
+		t.Errorf("nothing is left to chance, and what was seen changes the prediction to %d bytes", got)
+	}
+}
+
 // Who does not know the shares, or breaks them, does not know the size.
 func TestNoClaimAboutSizes(t *testing.T) {
 	unknown, bad, old := heavy(HelloSize{Base: 233}), heavy(HelloSize{Base: 233}), heavy(HelloSize{Base: 180})

@@ -55,6 +55,9 @@ func (gs growths) add(v, w lab.Verdict) {
 func (gs growths) list() []Growth {
 	out := []Growth{}
 	for k, g := range gs {
+		if chance(g.before, g.after) {
+			continue
+		}
 		growth := Growth{k.client, k.offer, len(g.before), median(g.before), median(g.after), g.segments}
 		if growth.Bytes() != 0 || growth.Segments > 0 {
 			out = append(out, growth)
@@ -64,6 +67,13 @@ func (gs growths) list() []Growth {
 		return cmp.Or(cmp.Compare(b.Bytes(), a.Bytes()), cmp.Compare(a.Client, b.Client), cmp.Compare(a.Offer, b.Offer))
 	})
 	return out
+}
+
+// chance reports whether a client's hellos are of several sizes, and those of the
+// two runs may as well be drawn from the same: a browser's differ each time.
+func chance(before, after []int) bool {
+	a, b, c, d := slices.Min(before), slices.Max(before), slices.Min(after), slices.Max(after)
+	return (a < b || c < d) && a <= d && c <= b
 }
 
 func median(ns []int) int {
