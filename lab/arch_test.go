@@ -28,9 +28,10 @@ var arrows = map[string][]string{
 	"netem":                   {"lab/capture", "lab/yaml", "netem/box", "netem/host"}, // the engine records packets; links are files; boxes are stages, and some end TCP
 	"netem/netstack":          {"netem", "netem/host", "lab/capture"},                 // feeds the engine
 	"netem/tun":               {"netem", "docker/control", "lab/capture"},             // feeds the engine, driven from outside
-	"peers":                   {"lab", "lab/wire", "peers/agent", "peers/crafted"},
+	"peers":                   {"lab", "lab/wire", "peers/agent", "peers/browser", "peers/crafted"},
 	"peers/crafted":           {"lab/wire"}, // our own TLS speaks the same code points; the judge does not import it
 	"peers/agent":             {"docker/control"},
+	"peers/browser":           {"lab"},            // what a browser says of a connection is a lab.End
 	"docker":                  {"docker/control"}, // knows containers, not TLS or cells
 	"docker/control":          nil,
 	"docker/golang":           nil,                                                                              // a peer's program, built in its image
@@ -164,7 +165,7 @@ func TestEveryPackageSaysWhatItIs(t *testing.T) {
 }
 
 // parsers are the packages that read bytes from peers, packets or people.
-var parsers = []string{"lab", "lab/wire", "lab/capture", "lab/yaml", "netem", "netem/box", "peers", "peers/agent", "peers/crafted", "docker/control"}
+var parsers = []string{"lab", "lab/wire", "lab/capture", "lab/yaml", "netem", "netem/box", "peers", "peers/agent", "peers/browser", "peers/crafted", "docker/control"}
 
 func TestEveryParserIsFuzzed(t *testing.T) {
 	fuzzed := map[string]bool{}

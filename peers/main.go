@@ -40,6 +40,15 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		fmt.Fprintln(stderr, "hybridlab peer:", err)
 		return code
 	}
+	if p, err := Lookup(id); err == nil {
+		if b, ok := p.driver.(webBrowser); ok {
+			code, err := b.run(ctx, getenv, stdout)
+			if err != nil {
+				return complain(code, err)
+			}
+			return exitOK
+		}
+	}
 	local, err := InProcess(id)
 	if err != nil {
 		return complain(exitUsage, err)

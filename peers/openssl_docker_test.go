@@ -62,6 +62,9 @@ func startContainer(t *testing.T, p Peer) *container {
 	}
 	c.id = docker(t, "run", "-d", "--rm", "--network", "host", "-v", c.dir+":/run/hybridlab", "-v", self+":"+Binary+":ro", "--label", "hybridlab=peers-test", image, "sleep", "900")
 	t.Cleanup(func() { docker(t, "rm", "-f", c.id) })
+	if beside, ok := p.Companion(testAuthority().PEM()); ok {
+		c.start(t, beside)
+	}
 	return c
 }
 
@@ -83,7 +86,11 @@ func (c *container) prepare(t *testing.T, cmd agent.Command) (*exec.Cmd, string)
 	for _, kv := range cmd.Env {
 		args = append(args, "-e", kv)
 	}
-	args = append(append(args, c.id, "timeout", "20"), cmd.Argv...)
+	limit := "20"
+	if cmd.ReadyIn > 0 {
+		limit = "900" // a companion stays
+	}
+	args = append(append(args, c.id, "timeout", limit), cmd.Argv...)
 	for i := range args {
 		args[i] = strings.ReplaceAll(args[i], "{dir}", "/run/hybridlab/"+name)
 	}
@@ -156,7 +163,7 @@ func (c *container) start(t *testing.T, cmd agent.Command) (wait func() agent.Re
 	case <-stdout.seen:
 	case err := <-ended:
 		ended <- err // it refused to start: wait tells
-	case <-time.After(10 * time.Second):
+	case <-time.After(max(10*time.Second, cmd.ReadyIn)):
 		t.Fatalf("server is not ready: %s", &stderr)
 	}
 	return func() agent.Result { return collect(t, cmd, dir, <-ended, stdout.buf.Bytes(), stderr.Bytes()) }
@@ -410,7 +417,11 @@ func choicesOf(t *testing.T, p Peer, c *container, accept string) (lines []strin
 func helloOf(t *testing.T, p Peer, c *container, offer string) string {
 	t.Helper()
 	saw := against(t, p, c, offer, "crafted")
-	return fmt.Sprintf("%v; shares %v", saw.groups, saw.shares)
+	text := fmt.Sprintf("%v; shares %v", noted(saw.groups), noted(saw.shares))
+	if offer == "default" && !slices.Equal(saw.extensions, against(t, p, c, offer, "crafted").extensions) {
+		text += orderVaries
+	}
+	return text
 }
 
 // against runs the client against a server of this process.
@@ -528,6 +539,9 @@ func (l *tapListener) Accept() (net.Conn, error) {
 		return nil, err
 	}
 	c := &tap{Conn: conn}
-	l.conns <- c
+	select {
+	case l.conns <- c:
+	default: // a browser that tries again: the first connection counts
+	}
 	return c, nil
 }

@@ -56,6 +56,7 @@ func (c *tap) Read(b []byte) (int, error) {
 // seen is what a connection's bytes prove.
 type seen struct {
 	groups, shares []wire.Group // of the first ClientHello
+	extensions     []uint16     // its types, in order, one reserved value for all
 	version        uint16       // of the ServerHello
 	result         lab.Result
 }
@@ -94,6 +95,12 @@ func look(t testing.TB, toServer, toClient []byte) seen {
 	s.groups = hello.Groups
 	for _, k := range hello.Shares {
 		s.shares = append(s.shares, k.Group)
+	}
+	for _, e := range hello.Extensions {
+		if wire.GREASE(e.Type) {
+			e.Type = 0x0a0a
+		}
+		s.extensions = append(s.extensions, e.Type)
 	}
 	answers, alert := messages(t, toClient)
 	if _, said := messages(t, toServer); alert == "" && said != "close_notify" {

@@ -11,36 +11,41 @@ import (
 // version (testdata/*.sizes, which a test holds against lab.Predict). Who is not
 // here makes no claim.
 var helloSizes = map[lab.PeerID]lab.HelloSize{
-	"boringssl@trixie":      padded(lab.HelloSize{Base: 215, PadOnce: true}),
-	"crafted":               craftedHello,
-	"curl@trixie":           padded(lab.HelloSize{Base: 291, Points: 8}),
-	"gnutls@forky":          {Base: 277},
-	"gnutls@trixie":         {Base: 271},
-	"go-mod1.23@1.24":       {Base: 210},
-	"go-mod1.23@1.27":       {Base: 252}, // with SHA-1
-	"go-tls12@1.26":         goHello(222),
-	"go-tlsmlkem0@1.24":     {Base: 210},
-	"go-tlsmlkem0@1.26":     goHello(236),
-	"go-tlsmlkem0@1.27":     {Base: 248},
-	"go-tlssecpmlkem0@1.26": goHello(236),
-	"go-tlssecpmlkem0@1.27": {Base: 248},
-	"go@1.24":               {Base: 210},
-	"go@1.27":               {Base: 248},
-	"go@1.26":               goHello(236),
-	"haproxy-tls12@trixie":  {Base: 196, Points: 8},
-	"haproxy@forky":         padded(lab.HelloSize{Base: 276, Points: 6}),
-	"nginx-tls12@trixie":    {Base: 208, Points: 8},
-	"openssl-tls12@trixie":  {Base: 196, Points: 8},
-	"nginx@bookworm":        {Base: 252, Points: 8},
-	"nginx@forky":           {Base: 267, Points: 6},
-	"nginx@trixie":          {Base: 276, Points: 8},
-	"nodejs@forky":          {Base: 311, Points: 6},
-	"openssl@bookworm":      {Base: 256, Points: 8},
-	"openssl@bullseye":      {Base: 252, Points: 8},
-	"openssl@forky":         {Base: 276, Points: 6},
-	"openssl@trixie":        {Base: 276, Points: 8},
-	"stunnel@forky":         {Base: 307, Points: 6},
-	"stunnel@trixie":        {Base: 307, Points: 8},
+	"boringssl@trixie":             padded(lab.HelloSize{Base: 215, PadOnce: true}),
+	"chromium-cnsa@trixie":         chromiumHello,
+	"chromium-tls12@trixie":        {Base: 393},
+	"chromium@trixie":              chromiumHello,
+	"crafted":                      craftedHello,
+	"curl@trixie":                  padded(lab.HelloSize{Base: 291, Points: 8}),
+	"firefox-esr-classical@trixie": {Base: 558},
+	"firefox-esr@trixie":           {Base: 558},
+	"gnutls@forky":                 {Base: 277},
+	"gnutls@trixie":                {Base: 271},
+	"go-mod1.23@1.24":              {Base: 210},
+	"go-mod1.23@1.27":              {Base: 252}, // with SHA-1
+	"go-tls12@1.26":                goHello(222),
+	"go-tlsmlkem0@1.24":            {Base: 210},
+	"go-tlsmlkem0@1.26":            goHello(236),
+	"go-tlsmlkem0@1.27":            {Base: 248},
+	"go-tlssecpmlkem0@1.26":        goHello(236),
+	"go-tlssecpmlkem0@1.27":        {Base: 248},
+	"go@1.24":                      {Base: 210},
+	"go@1.27":                      {Base: 248},
+	"go@1.26":                      goHello(236),
+	"haproxy-tls12@trixie":         {Base: 196, Points: 8},
+	"haproxy@forky":                padded(lab.HelloSize{Base: 276, Points: 6}),
+	"nginx-tls12@trixie":           {Base: 208, Points: 8},
+	"openssl-tls12@trixie":         {Base: 196, Points: 8},
+	"nginx@bookworm":               {Base: 252, Points: 8},
+	"nginx@forky":                  {Base: 267, Points: 6},
+	"nginx@trixie":                 {Base: 276, Points: 8},
+	"nodejs@forky":                 {Base: 311, Points: 6},
+	"openssl@bookworm":             {Base: 256, Points: 8},
+	"openssl@bullseye":             {Base: 252, Points: 8},
+	"openssl@forky":                {Base: 276, Points: 6},
+	"openssl@trixie":               {Base: 276, Points: 8},
+	"stunnel@forky":                {Base: 307, Points: 6},
+	"stunnel@trixie":               {Base: 307, Points: 8},
 }
 
 // complete adds to a row what is kept apart from it.
@@ -69,6 +74,10 @@ func goHello(base int) lab.HelloSize {
 	}
 	return lab.HelloSize{Base: base}
 }
+
+// chromiumHello has a key share of GREASE, and an empty Encrypted ClientHello of
+// four lengths.
+var chromiumHello = lab.HelloSize{Base: 653, First: 5, Chance: []int{0, 32, 64, 96}}
 
 // craftedHello is the crafted peer's without a shape.
 var craftedHello = lab.HelloSize{Base: 146}

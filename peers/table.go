@@ -10,6 +10,7 @@ import (
 
 var (
 	bothRoles  = []lab.Role{lab.ClientRole, lab.ServerRole}
+	clientOnly = []lab.Role{lab.ClientRole}
 	serverOnly = []lab.Role{lab.ServerRole}
 )
 
@@ -54,6 +55,24 @@ var table = withProfiles([]Peer{
 		driver: caddy(""),
 	},
 	{
+		ID: "chromium-cnsa@trixie", Folder: "chromium", Suite: "trixie", Roles: clientOnly,
+		Groups: append([]wire.Group{wire.MLKEM1024}, chromiumGroups...),
+		Rules:  chromiumRules("mlkem1024+*x25519mlkem768+secp384r1+secp256r1+*x25519"),
+		driver: browserPeer("chromium-cnsa@trixie", chromiumFixed, "chromium", "--enable-features=CryptographyComplianceCnsa"),
+	},
+	{
+		ID: "chromium-tls12@trixie", Folder: "chromium", Suite: "trixie", Roles: clientOnly,
+		Groups: chromiumGroups[1:],
+		Rules:  tls12(chromiumRules("x25519+secp256r1+secp384r1")),
+		driver: browserPeer("chromium-tls12@trixie", chromiumFixed, "chromium", "--ssl-version-max=tls1.2"),
+	},
+	{
+		ID: "chromium@trixie", Folder: "chromium", Suite: "trixie", Roles: clientOnly,
+		Groups: chromiumGroups,
+		Rules:  chromiumRules("*x25519mlkem768+*x25519+secp256r1+secp384r1"),
+		driver: browserPeer("chromium@trixie", chromiumFixed, "chromium"),
+	},
+	{
 		ID: "crafted", Folder: "go", Suite: "trixie", Roles: bothRoles,
 		Groups: crafted.Groups(),
 		Rules: lab.Rules{
@@ -67,19 +86,31 @@ var table = withProfiles([]Peer{
 		driver: contract{argv: []string{Binary, "peer", "crafted"}}, local: craftedStack{untouched: craftedDefault}, set: shaped,
 	},
 	{
-		ID: "curl@trixie", Folder: "curl", Suite: "trixie", Roles: []lab.Role{lab.ClientRole},
+		ID: "curl@trixie", Folder: "curl", Suite: "trixie", Roles: clientOnly,
 		Groups: openssl35Groups,
 		Rules:  openssl35(""),
 		driver: contract{argv: []string{"sh", "/peer"}, limits: openssl{}.express},
 	},
 	{
-		ID: "gnutls@forky", Folder: "gnutls", Suite: "forky", Roles: []lab.Role{lab.ClientRole},
+		ID: "firefox-esr-classical@trixie", Folder: "firefox-esr", Suite: "trixie", Roles: clientOnly,
+		Groups: firefoxGroups[1:],
+		Rules:  firefoxRules("*x25519+*secp256r1+secp384r1+secp521r1+ffdhe2048+ffdhe3072"),
+		driver: browserPeer("firefox-esr-classical@trixie", firefoxFixed, "firefox-esr", "security.tls.enable_kyber=false"),
+	},
+	{
+		ID: "firefox-esr@trixie", Folder: "firefox-esr", Suite: "trixie", Roles: clientOnly,
+		Groups: firefoxGroups,
+		Rules:  firefoxRules("*x25519mlkem768+*x25519+*secp256r1+secp384r1+secp521r1+ffdhe2048+ffdhe3072"),
+		driver: browserPeer("firefox-esr@trixie", firefoxFixed, "firefox-esr"),
+	},
+	{
+		ID: "gnutls@forky", Folder: "gnutls", Suite: "forky", Roles: clientOnly,
 		Groups: openssl30Groups,
 		Rules:  gnutlsRules(),
 		driver: contract{argv: []string{"sh", "/peer"}, limits: expressGnuTLS},
 	},
 	{
-		ID: "gnutls@trixie", Folder: "gnutls", Suite: "trixie", Roles: []lab.Role{lab.ClientRole},
+		ID: "gnutls@trixie", Folder: "gnutls", Suite: "trixie", Roles: clientOnly,
 		Groups: openssl30Groups,
 		Rules:  gnutlsRules(),
 		driver: contract{argv: []string{"sh", "/peer"}, limits: expressGnuTLS},

@@ -62,7 +62,7 @@ func clients12(t *testing.T, p Peer, c *container) (lines []string) {
 		}
 		for _, server := range servers {
 			saw := against(t, p, c, offer, server)
-			lines = append(lines, fmt.Sprintf("client %s to %s: %v; %v", offer, server, saw.groups, saw.result))
+			lines = append(lines, fmt.Sprintf("client %s to %s: %v; %v", offer, server, noted(saw.groups), saw.result))
 		}
 	}
 	return lines

@@ -86,11 +86,11 @@ func expected12(t *testing.T, client, server lab.PeerID, offer, accept string) s
 }
 
 // hello are the groups of a client's hello.
-func (p Peer) hello(o lab.Offer) []wire.Group {
+func (p Peer) hello(o lab.Offer) []string {
 	if o.Default() {
 		o = p.Rules.Default
 	}
-	return slices.DeleteFunc(without(o.Groups(), p.Rules.Withdrawn...), func(g wire.Group) bool { return !p.Rules.Has(g) })
+	return p.noted(slices.DeleteFunc(without(o.Groups(), p.Rules.Withdrawn...), func(g wire.Group) bool { return !p.Rules.Has(g) }))
 }
 
 // TestTLS12EveryPeer: no row is without its recording.

@@ -219,6 +219,9 @@ func (f *containers) startPeer(ctx context.Context, p peers.Peer, spec docker.Sp
 	if info.Version, err = s.version(ctx); err != nil {
 		return nil, err
 	}
+	if err := s.accompany(ctx); err != nil {
+		return nil, err
+	}
 	return s, s.prove(ctx)
 }
 

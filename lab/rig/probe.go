@@ -110,9 +110,8 @@ func probeGroup(ctx context.Context, f lab.Fabric, p peers.Peer, ref, asker lab.
 		}
 		e, err := f.Run(ctx, c, 0)
 		o := lab.Observe(c, 1, e, err)
-		if client == p.ID && len(o.Wire.ClientHellos) > 0 {
-			h := o.Wire.ClientHellos[0]
-			offers = offers || slices.Contains(h.Shares, g) || p.Rules.TLS12 && slices.Contains(h.Groups, g)
+		for _, h := range o.Wire.ClientHellos {
+			offers = offers || client == p.ID && (slices.Contains(h.Shares, g) || p.Rules.TLS12 && slices.Contains(h.Groups, g))
 		}
 		if server == p.ID && o.Wire.ServerHello != nil {
 			selects = selects || o.Wire.ServerHello.Group == g && (o.Wire.ServerHello.Version == tls13) != p.Rules.TLS12
@@ -125,7 +124,10 @@ func probeGroup(ctx context.Context, f lab.Fabric, p peers.Peer, ref, asker lab.
 		client, server = o.Server.Unsupported != "", o.Client.Unsupported != ""
 	}
 	if client {
-		run(p.ID, ref, alone, anyGroup) // a hello is all that is wanted
+		o := run(p.ID, ref, alone, anyGroup) // a hello is all that is wanted
+		if o.Client.Unsupported != "" {
+			run(p.ID, ref, lab.Offer{}, alone) // of its own accord it may send the share, or when asked for it
+		}
 	}
 	if server {
 		run(asker, p.ID, alone, alone)

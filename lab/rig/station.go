@@ -23,6 +23,7 @@ type station struct {
 	fabric    *containers
 
 	mu      sync.Mutex
+	turns   chan struct{}        // one for each client at work; nil: any number may be
 	servers map[string]*instance // those that stay up, by group list and family
 	ports   *ports
 }
@@ -60,7 +61,24 @@ type instance struct {
 }
 
 func newStation(f *containers, p peers.Peer, c *docker.Container, a *agent.Client) *station {
-	return &station{peer: p, container: c, agent: a, fabric: f, servers: map[string]*instance{}, ports: &ports{}}
+	s := &station{peer: p, container: c, agent: a, fabric: f, servers: map[string]*instance{}, ports: &ports{}}
+	if n := p.AtOnce(); n > 0 {
+		s.turns = make(chan struct{}, n)
+	}
+	return s
+}
+
+// accompany starts what the peer's clients need beside them, if anything. It
+// ends with the container.
+func (s *station) accompany(ctx context.Context) error {
+	cmd, ok := s.peer.Companion(s.fabric.authority.PEM())
+	if !ok {
+		return nil
+	}
+	if _, err := s.agent.Start(ctx, cmd); err != nil {
+		return s.gone(err)
+	}
+	return nil
 }
 
 // guest is a station of another peer in the same container. The peer must be
@@ -170,6 +188,14 @@ func (s *station) dial(ctx context.Context, offer lab.Offer, to netip.AddrPort, 
 	cmd, err := s.peer.Command(req)
 	if err != nil {
 		return lab.End{}, nil, err
+	}
+	if s.turns != nil {
+		select {
+		case s.turns <- struct{}{}:
+			defer func() { <-s.turns }()
+		case <-ctx.Done():
+			return lab.End{}, nil, ctx.Err()
+		}
 	}
 	res, err := s.agent.Run(ctx, cmd)
 	if err != nil {
