@@ -97,7 +97,7 @@ func (c Catalogue) Bring(id lab.PeerID, img Image) (Peer, error) {
 			return Peer{}, fmt.Errorf("use image %q as %s: %w", img.Ref, id, err)
 		}
 	}
-	p.ID, p.Image, p.Folder, p.Suite, p.local, p.set = id, img.Ref, "", "", nil, nil
+	p.ID, p.Image, p.Folder, p.Suite, p.Missing, p.local, p.set = id, img.Ref, "", "", "", nil, nil
 	p.Rules.Hello = lab.HelloSize{} // of the row's version, not of this one
 	return p, nil
 }

@@ -89,6 +89,7 @@ func ownDefault(r lab.Rules, list string) lab.Rules {
 type openssl struct {
 	flat  bool // before 3.5: a group list has no tuples and no stars
 	tls12 bool // it is held to TLS 1.2
+	oqs   bool // groups have the names of oqs-provider
 }
 
 // opensslShares is how many key shares a client can be told to send.
@@ -128,7 +129,9 @@ func opensslName(g wire.Group) string { return cmp.Or(opensslNames[g], g.String(
 // opensslGroups writes an offer as OpenSSL's group list: ":" inside a tuple,
 // "/" between tuples, "*" before a group whose share is sent. Without any star
 // the first group's share is sent.
-func opensslGroups(o lab.Offer) string {
+func opensslGroups(o lab.Offer) string { return groupList(o, opensslName) }
+
+func groupList(o lab.Offer, name func(wire.Group) string) string {
 	stars := o.Explicit() && !sendsFirst(o)
 	var b strings.Builder
 	for i, l := range o.Listed {
@@ -138,7 +141,7 @@ func opensslGroups(o lab.Offer) string {
 		if stars && slices.Contains(o.Sent(), l.Group) {
 			b.WriteByte('*')
 		}
-		b.WriteString(opensslName(l.Group))
+		b.WriteString(name(l.Group))
 	}
 	return b.String()
 }
@@ -167,7 +170,11 @@ func (d openssl) command(r Request) agent.Command {
 		cmd.Argv = append(cmd.Argv, "-tls1_2")
 	}
 	if !r.Offer.Default() {
-		cmd.Argv = append(cmd.Argv, "-groups", opensslGroups(r.Offer))
+		name := opensslName
+		if d.oqs {
+			name = oqsName
+		}
+		cmd.Argv = append(cmd.Argv, "-groups", groupList(r.Offer, name))
 	}
 	return cmd
 }

@@ -54,6 +54,9 @@ func baseImage(suite string) string {
 
 func startContainer(t *testing.T, p Peer) *container {
 	t.Helper()
+	if p.Missing != "" {
+		t.Skipf("%s cannot be tried: %s", p.ID, p.Missing)
+	}
 	image := docker(t, "build", "-q", "--build-arg", "SUITE="+p.Suite, "--build-arg", "BASE="+baseImage(p.Suite), "../docker/"+p.Folder)
 	c := &container{dir: t.TempDir()}
 	self, err := os.Executable()

@@ -85,13 +85,16 @@ func (r Request) sni() string {
 // Peer is one row of the table: a TLS stack of one version.
 type Peer struct {
 	ID     lab.PeerID
-	About  string       // what is special about it, where it is a profile of another peer (profiles.go)
-	Image  string       // reference of an image that the user brought; empty: docker/<Folder>
-	Folder string       // docker/<Folder> holds its Dockerfile
-	Suite  string       // Debian suite its image is built from
-	Roles  []lab.Role   // what it can be
-	Groups []wire.Group // what its documentation says it can negotiate, in either role
-	Rules  lab.Rules    // how it chooses
+	About  string // what is special about it, where it is a profile of another peer (profiles.go)
+	Image  string // reference of an image that the user brought; empty: docker/<Folder>
+	Folder string // docker/<Folder> holds its Dockerfile
+	Suite  string // Debian suite its image is built from
+	// Missing is why there is no image of the lab's own, and so no peer until
+	// the user brings one; empty: there is.
+	Missing string
+	Roles   []lab.Role   // what it can be
+	Groups  []wire.Group // what its documentation says it can negotiate, in either role
+	Rules   lab.Rules    // how it chooses
 
 	driver driver
 	local  stack // nil: it runs in containers only
@@ -174,6 +177,9 @@ func (p Peer) ParseLine(text string) (lab.End, error) {
 // these groups: an error that wraps ErrUnsupported. It goes by what the row
 // declares; nil is no promise.
 func (p Peer) Supports(role lab.Role, o lab.Offer) error {
+	if p.Missing != "" {
+		return unsupported("there is no %s: %s", p.ID, p.Missing)
+	}
 	for _, g := range o.Groups() {
 		if !slices.Contains(p.Groups, g) {
 			return unsupported("%s has no group %s", p.ID, g)

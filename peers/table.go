@@ -268,6 +268,12 @@ var table = withProfiles([]Peer{
 		driver: byInetd(expressNSS, "/peer"),
 	},
 	{
+		ID: "openssl-oqs", Missing: oqsMissing, Roles: bothRoles,
+		Groups: oqsGroups,
+		Rules:  openssl30(),
+		driver: openssl{flat: true, oqs: true},
+	},
+	{
 		ID: "openssl-tls12@bullseye", Folder: "openssl", Suite: "bullseye", Roles: bothRoles,
 		Groups: opensslCurves,
 		Rules:  tls12(openssl111()),

@@ -30,7 +30,7 @@ var core = map[rig.Kind][]lab.PeerID{
 // named are the stacks that people's traffic mostly meets.
 var named = map[rig.Kind][]lab.PeerID{
 	rig.Embedded:   core[rig.Embedded],
-	rig.Containers: {"crafted", "go@1.26", "openssl@trixie", "boringssl@trixie", "nginx@trixie", "haproxy@trixie"},
+	rig.Containers: {"crafted", "go@1.26", "openssl@trixie", "boringssl@trixie", "nginx@trixie", "haproxy@trixie", "openssl-oqs"},
 }
 
 // held are stacks that are told to speak TLS 1.2 only, on the same programs.

@@ -31,6 +31,7 @@ type Axes struct {
 // Selection is what the axes amount to.
 type Selection struct {
 	Plan      lab.Plan
+	Absent    []lab.PeerID // asked for, and unavailable everywhere
 	Links     rig.Links
 	Boxes     rig.Boxes
 	Peers     rig.Catalogue
@@ -57,6 +58,7 @@ func (a Axes) Choose(ctx context.Context) (Selection, error) {
 	if s.Plan, err = a.expand(s); err != nil {
 		return s, err
 	}
+	s.Absent = a.absent(s)
 	if a.Shard != "" {
 		i, n, err := lab.ParseShard(a.Shard)
 		if err != nil {
@@ -154,6 +156,20 @@ func loadKnown(name string) (lab.Deviations, error) {
 	}
 	defer f.Close()
 	return lab.LoadDeviations(f, name)
+}
+
+// absent are the peers without an image that "*" or the level asks for.
+func (a Axes) absent(s Selection) []lab.PeerID {
+	if len(a.Cells) > 0 {
+		return nil
+	}
+	var out []lab.PeerID
+	for _, id := range s.Peers.Missing(s.Fabric) {
+		if slices.Contains(a.Clients, "*") || slices.Contains(a.Servers, "*") || slices.Contains(Levels[a.Level].Peers[s.Fabric], id) {
+			out = append(out, id)
+		}
+	}
+	return out
 }
 
 func (a Axes) expand(s Selection) (lab.Plan, error) {

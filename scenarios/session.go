@@ -57,7 +57,7 @@ func Start(ctx context.Context, s Selection, o Options) (*Session, error) {
 		return nil, err
 	}
 	r, err := rig.Open(ctx, rig.Config{
-		Kind: s.Fabric, Run: id, Links: s.Links, Boxes: s.Boxes, Known: s.Peers, Peers: s.Plan.Peers(), Logs: filepath.Join(rec.Dir, lab.LogsDir), Progress: o.Progress,
+		Kind: s.Fabric, Run: id, Links: s.Links, Boxes: s.Boxes, Known: s.Peers, Peers: append(s.Plan.Peers(), s.Absent...), Logs: filepath.Join(rec.Dir, lab.LogsDir), Progress: o.Progress,
 	})
 	if err != nil {
 		return nil, errors.Join(err, rec.Close(time.Now().UTC()))

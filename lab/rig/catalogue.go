@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"hybridlab/docker"
 	"hybridlab/lab"
@@ -88,7 +90,20 @@ func (c Catalogue) Brought() []lab.PeerID {
 func (c Catalogue) Peers(k Kind, role lab.Role) []lab.PeerID {
 	var out []lab.PeerID
 	for _, p := range c.all() {
-		if p.About == "" && p.Plays(role) && k.runs(p) {
+		if p.About == "" && p.Missing == "" && p.Plays(role) && k.runs(p) {
+			out = append(out, p.ID)
+		}
+	}
+	return out
+}
+
+// Missing lists the peers of the fabric that have no image: they are reported
+// as unavailable, with the reason, until the user brings one.
+func (c Catalogue) Missing(k Kind) []lab.PeerID {
+	var out []lab.PeerID
+	for _, p := range c.all() {
+		brought := slices.ContainsFunc(c.Brought(), func(id lab.PeerID) bool { return strings.HasPrefix(string(id), string(p.ID)+"@") })
+		if p.Missing != "" && k == Containers && !brought {
 			out = append(out, p.ID)
 		}
 	}
@@ -119,6 +134,8 @@ func (c Catalogue) Check(k Kind, id lab.PeerID, role lab.Role) error {
 	switch {
 	case err != nil:
 		return err
+	case p.Missing != "":
+		return fmt.Errorf("use %s as %s: %s", id, role, p.Missing)
 	case !p.Plays(role):
 		return fmt.Errorf("use %s as %s: it has no such role; want one of %s", id, role, join(c.Peers(k, role)))
 	case !k.runs(p):

@@ -193,8 +193,11 @@ func (f *containers) startPeers(ctx context.Context, c Config, infos []lab.PeerI
 
 // image finds the image that the user brought, or builds the peer's.
 func (f *containers) image(ctx context.Context, p peers.Peer) (docker.Image, error) {
-	if p.Image != "" {
+	switch {
+	case p.Image != "":
 		return f.daemon.Find(ctx, p.Image)
+	case p.Missing != "":
+		return docker.Image{}, errors.New(p.Missing)
 	}
 	return f.daemon.Build(ctx, p.Folder, p.Suite, false)
 }

@@ -84,7 +84,7 @@ func foldersOf(rows []peers.Peer) []folder {
 	out := []folder{{pathFolder + "-" + pathSuite, pathFolder, pathSuite}}
 	for _, p := range rows {
 		f := folder{p.Folder + "-" + p.Suite, p.Folder, p.Suite}
-		if !slices.Contains(out, f) {
+		if p.Missing == "" && !slices.Contains(out, f) {
 			out = append(out, f)
 		}
 	}

@@ -190,7 +190,7 @@ func Probe(ctx context.Context, kind Kind, known Catalogue, ids []lab.PeerID, w 
 		return nil, err
 	}
 	if len(ids) == 0 {
-		ids = slices.Concat(known.Peers(kind, lab.ClientRole), known.Peers(kind, lab.ServerRole))
+		ids = slices.Concat(known.Peers(kind, lab.ClientRole), known.Peers(kind, lab.ServerRole), known.Missing(kind))
 	}
 	ids = slices.Compact(slices.Sorted(slices.Values(ids)))
 	r, err := Open(ctx, Config{Kind: kind, Run: NewRunID(), Links: links, Known: known, Peers: ids, ProbeAll: true, Progress: w})
