@@ -1,12 +1,14 @@
 package netem
 
 import (
+	"context"
 	"slices"
 	"sync"
 	"time"
 
 	"hybridlab/lab/capture"
 	"hybridlab/netem/box"
+	"hybridlab/netem/host"
 
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 )
@@ -16,9 +18,13 @@ type cell struct {
 	engine *Engine
 	path   Path
 	key    key
-	opened time.Duration  // on the engine's clock
-	lanes  [2]lane        // by direction
-	boxes  []*box.Machine // client to server; guarded by mu
+	opened time.Duration   // on the engine's clock
+	lanes  [2]lane         // by direction
+	boxes  []*box.Machine  // client to server; guarded by mu, those that end TCP by themselves
+	relays []*relay        // by box; nil for one that does not end TCP
+	ending []int           // the boxes that end TCP
+	life   context.Context // ends when the cell is closed
+	die    context.CancelFunc
 
 	mu       sync.Mutex // guards everything below
 	closed   bool
@@ -31,11 +37,15 @@ type cell struct {
 	numFlows [2]uint32 // TCP apart: a stray ping must not renumber the connections
 	fragID   uint32    // of the last packet the path fragmented
 	pending  agenda[packet]
-	armed    time.Duration // when the timer will call, 0: not at all
-	outbox   [][]byte      // to be handed over, in order
-	spare    [][]byte      // outbox's other buffer
-	flushing bool          // someone is at it
-	flushed  sync.Cond     // on mu: no longer
+	armed    time.Duration   // when the timer will call, 0: not at all
+	outbox   []parcel        // to be handed over, in order
+	spare    []parcel        // outbox's other buffer
+	ends     []host.Endpoint // connections of boxes
+	took     []int           // records of what the client sent to a box that ends TCP
+	claims   []int           // by box: the deed that its next packet shows, or -1
+	served   []uint32        // by box: connections so far
+	flushing bool            // someone is at it
+	flushed  sync.Cond       // on mu: no longer
 }
 
 // lane is one direction of a cell.
@@ -51,24 +61,33 @@ type lane struct {
 	count  int // packets received
 }
 
+// parcel is a packet to be handed over.
+type parcel struct {
+	data []byte
+	to   *host.Host // of a box; nil: the device
+}
+
 // packet is one packet on its way through a cell.
 type packet struct {
-	data  []byte // as received until own is called
-	l     layout
-	lane  *lane
-	flow  *flow
-	id    identity
-	nth   int           // of its lane, from 1
-	rec   int           // index of its record in the trace; -1: the record was not kept
-	stage int           // next stage to pass
-	piece int           // number of the fragment the path cut it into, from 0
-	owned bool          // data is ours to change
-	twin  bool          // the second copy of a duplicated packet
-	made  bool          // by a box: it never arrived
-	held  bool          // by a box that delays it
-	deed  int           // of a packet made by a box, the index of its BoxDeed
-	note  string        // what was done to it
-	at    time.Duration // when it came to where it is
+	data       []byte // as received until own is called
+	l          layout
+	lane       *lane
+	flow       *flow
+	id         identity
+	nth        int           // of its lane, from 1
+	rec        int           // index of its record in the trace; -1: the record was not kept
+	stage      int           // next stage to pass
+	piece      int           // number of the fragment the path cut it into, from 0
+	owned      bool          // data is ours to change
+	twin       bool          // the second copy of a duplicated packet
+	made       bool          // by a box: it never arrived
+	held       bool          // by a box that delays it
+	deed       int           // of a packet made by a box, the index of its BoxDeed, or -1
+	from       *relay        // whose host made it; nil: no host did
+	leg        int           // boxes that end TCP between the client and its connection
+	translated bool          // it has the addresses it leaves with
+	note       string        // what was done to it
+	at         time.Duration // when it came to where it is
 }
 
 // maxCapture bounds what one cell records of received packets, in bytes. A
@@ -85,21 +104,38 @@ func newCell(e *Engine, p Path) *cell {
 	down := newNAT(p.Server, apparent, target, p.Client)
 	c.lanes[capture.ToServer] = newLane(capture.ToServer, capture.ClientSide, p.Link.Up, p.Link.Down, up)
 	c.lanes[capture.ToClient] = newLane(capture.ToClient, capture.ServerSide, p.Link.Down, p.Link.Up, down)
-	for _, program := range p.Boxes {
-		c.boxes = append(c.boxes, box.NewMachine(program))
-	}
 	for i := range c.lanes {
-		c.lanes[i].place(len(p.Boxes))
+		c.lanes[i].place(p.Boxes)
 	}
 	return c
+}
+
+// stand puts the boxes up.
+func (c *cell) stand() error {
+	n := len(c.path.Boxes)
+	c.relays, c.claims, c.served = make([]*relay, n), make([]int, n), make([]uint32, n)
+	for i, program := range c.path.Boxes {
+		c.boxes, c.claims[i] = append(c.boxes, box.NewMachine(program)), -1
+		if !program.EndsTCP() {
+			continue
+		}
+		var err error
+		if c.relays[i], err = c.engine.relays.get(c.engine, len(c.ending)); err != nil {
+			return err
+		}
+		c.ending = append(c.ending, i)
+	}
+	c.life, c.die = context.WithCancel(context.Background())
+	return nil
 }
 
 func newLane(dir capture.Direction, entry capture.Side, shape, back Shape, n nat) lane {
 	return lane{dir: dir, entry: entry, shape: shape, back: back, nat: n, stages: chain(shape, back)}
 }
 
-// place puts n boxes between link and server.
-func (ln *lane) place(n int) {
+// place puts boxes between link and server.
+func (ln *lane) place(programs []box.Program) {
+	n := len(programs)
 	ln.boxes = make([]int, n)
 	var boxes []stage
 	for at := range n {
@@ -107,7 +143,11 @@ func (ln *lane) place(n int) {
 		if ln.dir == capture.ToClient {
 			i, before = n-1-at, 0
 		}
-		boxes = append(boxes, boxStage(i))
+		stand := boxStage
+		if programs[i].EndsTCP() {
+			stand = relayStage
+		}
+		boxes = append(boxes, stand(i))
 		ln.boxes[i] = before + at
 	}
 	if ln.dir == capture.ToClient {
@@ -135,6 +175,9 @@ func (c *cell) input(dir capture.Direction, b []byte, l layout) {
 	case !l.holds(b, p.lane.nat.oldSrc, p.lane.nat.oldDst):
 		c.drop(&p, "wrong-source", "neither end of the cell sent this")
 	default:
+		if dir == capture.ToClient {
+			p.leg = len(c.ending)
+		}
 		c.identify(&p)
 		c.run(&p)
 	}
@@ -167,7 +210,7 @@ func (p *packet) number() uint64 { return uint64(p.rec + 1) }
 // identify finds the packet's flow and names the packet in it.
 func (c *cell) identify(p *packet) {
 	src, dst := p.l.ports(p.data)
-	k := flowKey{p.l.proto, src, dst}
+	k := flowKey{p.l.proto, uint8(p.leg), src, dst}
 	if p.l.later {
 		k.proto = 0 // no ports: whose it is cannot be known
 	}
@@ -231,10 +274,12 @@ func (c *cell) run(p *packet) {
 // deliver translates a packet, records it on the far side and hands it over.
 func (c *cell) deliver(p *packet) {
 	c.own(p)
-	p.lane.nat.apply(p.data, p.l)
+	if !p.translated {
+		p.lane.nat.apply(p.data, p.l)
+	}
 	c.trace.Delivered++
 	c.leave(p, "")
-	c.outbox = append(c.outbox, p.data)
+	c.outbox = append(c.outbox, parcel{data: p.data})
 }
 
 // leave records a packet on the side it leaves by, or would have left by.
@@ -244,7 +289,9 @@ func (c *cell) leave(p *packet, drop string) {
 	r.ID, r.Drop = p.number(), drop
 	if p.made {
 		r.ID = uint64(i + 1)
-		c.trace.Boxes[p.deed].did(i)
+		if p.deed >= 0 {
+			c.trace.Boxes[p.deed].did(i)
+		}
 	}
 }
 
@@ -296,7 +343,11 @@ func (c *cell) flush() {
 		c.outbox = c.spare[:0]
 		c.mu.Unlock()
 		for _, b := range batch {
-			c.engine.out(b)
+			if b.to != nil {
+				b.to.Inject(b.data)
+			} else {
+				c.engine.out(b.data)
+			}
 		}
 		c.mu.Lock()
 		c.spare = batch
@@ -308,6 +359,15 @@ func (c *cell) flush() {
 
 // close ends the cell and balances its books. Nothing comes out after it.
 func (c *cell) close() Trace {
+	trace, ends := c.end()
+	c.die()
+	for _, ep := range ends { // without the lock: they may be sending to us
+		ep.Abort()
+	}
+	return trace
+}
+
+func (c *cell) end() (Trace, []host.Endpoint) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.closed = true
@@ -324,7 +384,7 @@ func (c *cell) close() Trace {
 	}
 	t := &c.trace
 	t.Uncounted = t.Received + t.Made - t.Delivered - t.Dropped
-	return *t
+	return *t, c.ends
 }
 
 // arena keeps the bytes of many packets in few allocations.

@@ -19,6 +19,8 @@ type Path struct {
 	Seed   uint64        // of the run
 	Link   Link          // what the network does
 	Boxes  []box.Program // between link and server, client to server
+	Decoy  uint16        // port at the server's address of another server, for boxes that misroute; 0: there is none
+	TLS    box.Identity  // for boxes that end TLS
 	Client netip.Addr    // real address of the client, of the link's family
 	Server netip.Addr    // real address of the server
 }
@@ -30,7 +32,7 @@ type Trace struct {
 	Packets   []capture.Packet // both sides, in the order of events
 	Received  int              // packets from both ends
 	Made      int              // packets the path added: duplicates, each fragment after the first, a box's
-	Delivered int              // packets handed to an end; counts duplicates and fragments
+	Delivered int              // packets handed to an end, a box that ends TCP being one; counts duplicates and fragments
 	Dropped   int              // packets not handed on, each with its reason
 	ICMP      int              // "too big" messages the engine sent
 	Uncounted int              // packets the books do not explain: always 0, or the cell is void
@@ -50,10 +52,11 @@ var _ Carrier = (*Engine)(nil)
 // Engine is the path of all cells. Its methods may be called from any
 // goroutine: cells run in parallel, the packets of one cell one by one.
 type Engine struct {
-	out   func(pkt []byte)
-	began time.Time
-	timer *timer
-	cells [1 << 16]atomic.Pointer[cell] // by slot
+	out    func(pkt []byte)
+	began  time.Time
+	timer  *timer
+	relays relays
+	cells  [1 << 16]atomic.Pointer[cell] // by slot
 
 	mu     sync.Mutex
 	used   [1 << 16 / 64]uint64 // slots that were open at some time
@@ -80,6 +83,9 @@ func (e *Engine) Open(p Path) error {
 		return fmt.Errorf("open cell %q: %w", p.Name, err)
 	}
 	c := newCell(e, p)
+	if err := c.stand(); err != nil {
+		return fmt.Errorf("open cell %q: %w", p.Name, err)
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.down {
@@ -108,6 +114,12 @@ func (p Path) validate() error {
 	for _, b := range p.Boxes {
 		if err := b.Validate(); err != nil {
 			return err
+		}
+		if b.NeedsDecoy() && p.Decoy == 0 {
+			return fmt.Errorf("box %q: there is no other server to send a connection to", b.Name)
+		}
+		if b.Layer == box.TLS && len(p.TLS.Cert) == 0 {
+			return fmt.Errorf("box %q: there is no certificate for it to show", b.Name)
 		}
 	}
 	for _, a := range []netip.Addr{p.Client, p.Server} {
@@ -189,5 +201,6 @@ func (e *Engine) Shutdown() {
 			c.close()
 		}
 	}
+	e.relays.stop()
 	e.timer.stop()
 }

@@ -50,6 +50,7 @@ type flow struct {
 // flowKey tells the connections of a cell apart; its addresses are fixed.
 type flowKey struct {
 	proto          uint8
+	leg            uint8  // boxes that end TCP between the client and it
 	client, server uint16 // ports
 }
 

@@ -145,22 +145,39 @@ func fragments6(b []byte, l layout, mtu int, id uint32) [][]byte {
 // end of the link, and goes by the address the sender was talking to: any
 // other would need a route of its own.
 func (c *cell) sendTooBig(p *packet, mtu int) {
-	quoted := c.trace.Packets[p.rec].Data
-	n := &p.lane.nat
-	var b []byte
-	if p.l.v6 {
-		b = tooBig6(quoted, n, mtu)
-	} else {
-		b = fragNeeded4(quoted, n, mtu)
+	if p.made {
+		c.tellBox(p, mtu)
+		return
 	}
+	n := &p.lane.nat
+	b := tooBig(p.l, c.trace.Packets[p.rec].Data, n.oldDst, n.oldSrc, mtu)
 	c.trace.ICMP++
 	c.record(p.at, p.lane.entry, 1-p.lane.dir, b, fmt.Sprintf("made by the path: too big, MTU %d", mtu))
-	c.outbox = append(c.outbox, b)
+	c.outbox = append(c.outbox, parcel{data: b})
+}
+
+// tellBox does the same for what the host of a box sent, and no capture sees
+// it. What a box put between other packets has no host that could listen.
+func (c *cell) tellBox(p *packet, mtu int) {
+	if p.from == nil {
+		return
+	}
+	c.trace.ICMP++
+	src, dst := p.data[p.l.src:p.l.src+p.l.size], p.data[p.l.dst:p.l.dst+p.l.size]
+	c.outbox = append(c.outbox, parcel{tooBig(p.l, p.data, dst, src, mtu), p.from.front})
+}
+
+// tooBig says what fits, from one address to another.
+func tooBig(l layout, quoted, from, to []byte, mtu int) []byte {
+	if l.v6 {
+		return tooBig6(quoted, from, to, mtu)
+	}
+	return fragNeeded4(quoted, from, to, mtu)
 }
 
 // fragNeeded4 is "fragmentation needed and DF set" (RFC 1191 section 4) with
 // as much of the packet as RFC 1812 section 4.3.2.3 wants.
-func fragNeeded4(quoted []byte, n *nat, mtu int) []byte {
+func fragNeeded4(quoted, from, to []byte, mtu int) []byte {
 	const limit = 576
 	const head = header.IPv4MinimumSize + header.ICMPv4MinimumSize
 	quoted = quoted[:min(len(quoted), limit-head)]
@@ -168,8 +185,8 @@ func fragNeeded4(quoted []byte, n *nat, mtu int) []byte {
 	ip, icmp := header.IPv4(b), header.ICMPv4(b[header.IPv4MinimumSize:])
 	b[0], b[8], b[9] = 0x45, 64, protoICMP
 	ip.SetTotalLength(uint16(len(b)))
-	copy(b[12:], n.oldDst)
-	copy(b[16:], n.oldSrc)
+	copy(b[12:], from)
+	copy(b[16:], to)
 	ip.SetChecksum(^ip.CalculateChecksum())
 	icmp.SetType(header.ICMPv4DstUnreachable)
 	icmp.SetCode(header.ICMPv4FragmentationNeeded)
@@ -179,15 +196,15 @@ func fragNeeded4(quoted []byte, n *nat, mtu int) []byte {
 }
 
 // tooBig6 is "packet too big" (RFC 4443 section 3.2).
-func tooBig6(quoted []byte, n *nat, mtu int) []byte {
+func tooBig6(quoted, from, to []byte, mtu int) []byte {
 	const head = header.IPv6MinimumSize + header.ICMPv6PacketTooBigMinimumSize
 	quoted = quoted[:min(len(quoted), header.IPv6MinimumMTU-head)]
 	b := append(make([]byte, head, head+len(quoted)), quoted...)
 	icmp := header.ICMPv6(b[header.IPv6MinimumSize:])
 	b[0], b[6], b[7] = 0x60, protoICMPv6, 64
 	header.IPv6(b).SetPayloadLength(uint16(len(icmp)))
-	copy(b[8:], n.oldDst)
-	copy(b[24:], n.oldSrc)
+	copy(b[8:], from)
+	copy(b[24:], to)
 	icmp.SetType(header.ICMPv6PacketTooBig)
 	icmp.SetMTU(uint32(mtu))
 	sum := checksum.Checksum(b[8:header.IPv6MinimumSize], 0)

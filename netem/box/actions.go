@@ -2,6 +2,7 @@ package box
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -24,40 +25,54 @@ type Action struct {
 	Level  uint8               // of an alert
 	Code   uint8               // of an alert
 	N      int                 // bytes
-	Field  string              // what is rewritten
+	Field  string              // what is rewritten or stripped
+	Codes  []uint16            // groups that are stripped, or negotiated with the client
+	Back   []uint16            // groups that are negotiated with the server
 	From   uint16
 	To     uint16
 }
 
 // act is a row of the table of actions.
 type act struct {
-	name   string
-	args   string // how its arguments are written; empty: it has none
-	about  string
-	packet bool // of the packet layer
-	ends   bool // the connection, or the client's part in it, is over
-	parse  func(a *Action, args []string) error
+	name  string
+	args  string // how its arguments are written; empty: it has none
+	about string
+	on    []Layer
+	ends  bool // the connection, or the client's part in it, is over
+	parse func(a *Action, args []string) error
 }
 
 var acts []act
 
 func init() {
 	acts = []act{
-		{name: "RST", args: "client|server|both", packet: true, ends: true, about: "resets the connection, and drops what comes of it later", parse: parseEnds},
-		{name: "FIN", args: "client|server|both", packet: true, ends: true, about: "closes the connection, and answers what comes of it later with nothing but acknowledgements", parse: parseEnds},
-		{name: "alert", args: "LEVEL,CODE", packet: true, about: "sends the client a TLS alert as if from the server; a FIN or RST must follow", parse: parseAlert},
-		{name: "drop", args: "flow|packet|segK|segK+", packet: true, about: "drops everything, the packet at hand, the client's K-th segment with data however often it is sent, or that and all after it", parse: parseDrop},
-		{name: "hang", packet: true, ends: true, about: "acknowledges what the client sends, and neither passes it on nor answers", parse: parseNothing},
-		{name: "zero-window", packet: true, ends: true, about: "closes the window: the client may not send any more", parse: parseNothing},
-		{name: "rewrite", args: "groups|shares|versions,FROM,TO", packet: true, about: "writes one code point over another in the hello; both ends see different handshakes then", parse: parseRewrite},
-		{name: "delay", args: "TIME|segK,TIME|segK+,TIME", packet: true, about: "holds packets back", parse: parseDelay},
-		{name: "pass-uninspected", packet: true, about: "lets the connection pass and says that it was not looked at", parse: parseNothing},
-		{name: "cooldown", args: "TIME", packet: true, about: "does the same to every further connection between these ends for a time", parse: parseTime},
-		{name: "leak", args: "BYTES", packet: true, about: "keeps memory for ever; nobody notices", parse: parseLeak},
-		{name: "crash", packet: true, ends: true, about: "the box dies: nothing passes any more", parse: parseNothing},
-		{name: "probabilistic", args: "CHANCE|CHANCE,SEED", packet: true, about: "first of all: what follows is done to this share of the connections", parse: parseChance},
+		{name: "RST", args: "client|server|both", on: layers, ends: true, about: "resets the connection, and drops what comes of it later", parse: parseEnds},
+		{name: "FIN", args: "client|server|both", on: layers, ends: true, about: "closes the connection, and answers what comes of it later with nothing but acknowledgements", parse: parseEnds},
+		{name: "alert", args: "LEVEL,CODE", on: layers, about: "sends the client a TLS alert as if from the server; a FIN or RST must follow", parse: parseAlert},
+		{name: "drop", args: "flow|packet|segK|segK+", on: packets, about: "drops everything, the packet at hand, the client's K-th segment with data however often it is sent, or that and all after it", parse: parseDrop},
+		{name: "hang", on: layers, ends: true, about: "acknowledges what the client sends, and neither passes it on nor answers", parse: parseNothing},
+		{name: "zero-window", on: packets, ends: true, about: "closes the window: the client may not send any more", parse: parseNothing},
+		{name: "misroute", on: streams, about: "connects to another server than the one addressed", parse: parseNothing},
+		{name: "truncate", on: streams, about: "passes on what the first read() returned, and loses what comes after it", parse: parseNothing},
+		{name: "strip", args: "groups|shares|both,CODE,...", on: ended, about: "takes groups out of the hello: as it passes (stream), or by having its own hello not offer them (tls)", parse: parseStrip},
+		{name: "reencrypt", args: "CODE+CODE,CODE+CODE", on: tlsOnly, about: "negotiates these groups with the client, those with the server", parse: parseReencrypt},
+		{name: "rewrite", args: "groups|shares|versions,FROM,TO", on: []Layer{Packet, Stream}, about: "writes one code point over another in the hello; both ends see different handshakes then", parse: parseRewrite},
+		{name: "delay", args: "TIME|segK,TIME|segK+,TIME", on: packets, about: "holds packets back", parse: parseDelay},
+		{name: "pass-uninspected", on: []Layer{Packet, Stream}, about: "lets the connection pass and says that it was not looked at", parse: parseNothing},
+		{name: "cooldown", args: "TIME", on: packets, about: "does the same to every further connection between these ends for a time", parse: parseTime},
+		{name: "leak", args: "BYTES", on: layers, about: "keeps memory for ever; nobody notices", parse: parseLeak},
+		{name: "crash", on: packets, ends: true, about: "the box dies: nothing passes any more", parse: parseNothing},
+		{name: "probabilistic", args: "CHANCE|CHANCE,SEED", on: layers, about: "first of all: what follows is done to this share of the connections", parse: parseChance},
 	}
 }
+
+// Layers of actions that not every layer has.
+var (
+	packets = []Layer{Packet}
+	streams = []Layer{Stream}
+	ended   = []Layer{Stream, TLS}
+	tlsOnly = []Layer{TLS}
+)
 
 func lookupAction(name string) (act, error) {
 	var names, texts []string
@@ -84,7 +99,7 @@ func parseAction(text string, layer Layer) (Action, error) {
 	if err != nil {
 		return a, err
 	}
-	if !k.packet && layer == Packet {
+	if !slices.Contains(k.on, layer) {
 		return a, fmt.Errorf("action %q: a box of layer %s cannot do it", a.Name, layer)
 	}
 	inside, shut := strings.CutSuffix(rest, ")")
@@ -233,4 +248,47 @@ func parseRewrite(a *Action, args []string) (err error) {
 	}
 	a.To, err = parseCode(args[2])
 	return err
+}
+
+func parseStrip(a *Action, args []string) error {
+	if len(args) < 2 || !slices.Contains([]string{"groups", "shares", "both"}, args[0]) {
+		return fmt.Errorf("%q", strings.Join(args, ","))
+	}
+	a.Field = args[0]
+	for _, arg := range args[1:] {
+		code, err := parseCode(arg)
+		if err != nil {
+			return err
+		}
+		a.Codes = append(a.Codes, code)
+	}
+	return nil
+}
+
+func parseReencrypt(a *Action, args []string) (err error) {
+	if len(args) != 2 {
+		return fmt.Errorf("%d arguments", len(args))
+	}
+	if a.Codes, err = parseCodes(args[0]); err == nil {
+		a.Back, err = parseCodes(args[1])
+	}
+	return err
+}
+
+func parseCodes(text string) ([]uint16, error) {
+	var out []uint16
+	for part := range strings.SplitSeq(text, "+") {
+		code, err := parseCode(part)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, code)
+	}
+	return out, nil
+}
+
+// Quiet reports whether an action, as it is written, leaves packets as they
+// are.
+func Quiet(text string) bool {
+	return strings.HasPrefix(text, "leak") || text == "pass-uninspected"
 }

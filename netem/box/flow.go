@@ -3,6 +3,7 @@ package box
 import (
 	"encoding/binary"
 	"slices"
+	"sync"
 	"time"
 
 	"hybridlab/lab/capture"
@@ -65,8 +66,10 @@ type Machine struct {
 	each    []Condition // of single packets
 	whole   []Condition // of connections
 	cooling map[uint16]time.Duration
-	leaked  int
 	crashed string
+
+	mu     sync.Mutex // on a stream connections run side by side
+	leaked int
 }
 
 // NewMachine sets a box up on a path.
@@ -86,7 +89,17 @@ func NewMachine(p Program) *Machine {
 func (m *Machine) Name() string { return m.program.Name }
 
 // Leaked is how many bytes the box has lost for ever.
-func (m *Machine) Leaked() int { return m.leaked }
+func (m *Machine) Leaked() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.leaked
+}
+
+func (m *Machine) leak(n int) {
+	m.mu.Lock()
+	m.leaked += n
+	m.mu.Unlock()
+}
 
 // Flow is one connection through one box.
 type Flow struct {
@@ -273,7 +286,7 @@ func (f *Flow) once(a Action, now time.Duration, p *Seen, r *Ruling) {
 		}
 		f.end(deaf, a)
 	case "alert":
-		r.Send = append(r.Send, f.say(capture.ToClient, capture.PSH|capture.ACK, []byte{21, 3, 3, 0, 2, a.Level, a.Code}, a))
+		r.Send = append(r.Send, f.say(capture.ToClient, capture.PSH|capture.ACK, alertRecord(a), a))
 	case "drop":
 		if a.Seg == 0 && !a.Packet {
 			f.end(gone, a)
@@ -288,7 +301,7 @@ func (f *Flow) once(a Action, now time.Duration, p *Seen, r *Ruling) {
 		f.machine.crashed = a.Text
 		f.end(gone, a)
 	case "leak":
-		f.machine.leaked += a.N
+		f.machine.leak(a.N)
 		r.Deeds = append(r.Deeds, a.Text)
 	case "pass-uninspected":
 		r.Deeds = append(r.Deeds, a.Text)

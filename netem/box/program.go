@@ -44,6 +44,14 @@ func (p Program) Validate() error {
 	return nil
 }
 
+// EndsTCP reports whether connections end at the box.
+func (p Program) EndsTCP() bool { return p.Layer != Packet }
+
+// NeedsDecoy reports whether the box sends connections to another server.
+func (p Program) NeedsDecoy() bool {
+	return slices.ContainsFunc(slices.Concat(p.Do, p.Otherwise), func(a Action) bool { return a.Name == "misroute" })
+}
+
 // When and do as they are written.
 
 const (

@@ -94,7 +94,7 @@ func needs(as, over []Action) error {
 			if len(over) == 0 {
 				return fmt.Errorf("action %q needs one that ends the connection, to be done again", a.Text)
 			}
-		case "delay", "rewrite", "pass-uninspected":
+		case "delay", "rewrite", "pass-uninspected", "misroute", "truncate", "strip", "reencrypt":
 			if len(over) > 0 {
 				return fmt.Errorf("action %q has no effect: %q ends the connection", a.Text, over[0].Text)
 			}

@@ -73,6 +73,12 @@ func (h *hello) offeredVersions() list    { return h.versions }
 // records before it are passed over: a second ClientHello has them (RFC 8446
 // appendix D.4).
 func sniff(stream []byte, from int) hello {
+	h, _ := read(stream, from)
+	return h
+}
+
+// read also returns the message.
+func read(stream []byte, from int) (hello, *message) {
 	h := hello{record: -1}
 	var m message
 	at := from
@@ -97,8 +103,8 @@ func sniff(stream []byte, from int) hello {
 		at += n
 		h.measure(&m)
 	}
-	h.read(&m)
-	return h
+	h.parse(&m)
+	return h, &m
 }
 
 // measure notes the message's length and whether it is all there.
@@ -179,8 +185,8 @@ func (r *reader) vector(size int) *reader {
 
 func (r *reader) more() bool { return !r.out && r.at < r.end }
 
-// read reads the message as far as it came.
-func (h *hello) read(m *message) {
+// parse reads the message as far as it came.
+func (h *hello) parse(m *message) {
 	r := &reader{m: m, end: len(m.data)}
 	switch typ := r.number(1); {
 	case r.out:
