@@ -13,6 +13,7 @@ const (
 	CauseCorruption               Cause = "corruption"                 // the link changed bytes
 	CauseHelloRewritten           Cause = "hello-rewritten"            // the server saw another hello than the client sent
 	CauseShareMalformed           Cause = "share-malformed"            // a key share that cannot be of its group, by its size or its bytes
+	CauseLegsDiffer               Cause = "legs-differ"                // the server's leg of a connection encrypted twice came out weaker
 	CauseHRRIgnored               Cause = "hrr-ignored"                // HelloRetryRequest sent, no second ClientHello came
 	CauseServerPreferredClassical Cause = "server-preferred-classical" // a classical share beat a common post-quantum group
 	CauseClientPreferredClassical Cause = "client-preferred-classical" // the client's own order or shares made it classical

@@ -36,6 +36,7 @@ var rules = []func(*judge) bool{
 	(*judge).misreport,
 	(*judge).leaked,
 	(*judge).malformed,
+	(*judge).legs,
 	(*judge).downgrade,
 	(*judge).surprise,
 	(*judge).slow,
@@ -178,6 +179,17 @@ func groupName(h *ServerHello) string {
 		return ""
 	}
 	return h.Group.String()
+}
+
+// legs: what reached the client is not what the server chose. A box ended TLS
+// between them, and the leg that nobody looks at is the weaker one.
+func (j *judge) legs() bool {
+	near, far := j.o.Wire.ServerHello, j.o.Wire.FromServer
+	if !j.completed() || far == nil || len(j.p.CommonPQ) == 0 || !near.Group.PostQuantum() || far.Group.PostQuantum() {
+		return false
+	}
+	j.proveDeeds()
+	return j.decide(Downgrade, CauseLegsDiffer, j.pathBlame(), "the client's connection came out with %s, the server's with %s: it was decrypted on the way", j.v.Group, groupName(far))
 }
 
 func (j *judge) downgrade() bool {

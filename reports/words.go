@@ -42,6 +42,7 @@ var causeWords = map[lab.Cause]string{
 	lab.CauseCorruption:               "the link changed bytes",
 	lab.CauseHelloRewritten:           "the server received another ClientHello than the client sent",
 	lab.CauseShareMalformed:           "a key share cannot be of the group it is sent for",
+	lab.CauseLegsDiffer:               "it was encrypted twice, post-quantum for the client and classical for the server",
 	lab.CauseHRRIgnored:               "a HelloRetryRequest got no second ClientHello",
 	lab.CauseServerPreferredClassical: "the server took a classical share although a post-quantum group was common",
 	lab.CauseClientPreferredClassical: "the client's own order or shares made it classical",

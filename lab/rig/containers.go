@@ -282,7 +282,7 @@ func (f *containers) Run(ctx context.Context, c lab.Cell, seed uint64) (lab.Evid
 	}
 	return f.travel(ctx, f.path, c, seed, func(v6 bool) (netip.Addr, netip.Addr) {
 		return client.addr(v6), server.addr(v6)
-	}, func(link netem.Link, slot uint16) (lab.Evidence, lab.Role, error) {
+	}, func(link netem.Link, n needs) (extras, error) { return server.extras(ctx, c, link, n) }, func(link netem.Link, slot uint16) (lab.Evidence, lab.Role, error) {
 		return f.handshake(ctx, c, link, slot, client, server)
 	})
 }

@@ -37,6 +37,7 @@ type serverKey struct {
 	accept string
 	cert   string
 	v6     bool
+	decoy  bool // another one, for boxes to misroute to
 }
 
 // server is one running instance.
@@ -99,14 +100,40 @@ func (f *embedded) Close() error {
 func (f *embedded) Run(ctx context.Context, c lab.Cell, seed uint64) (lab.Evidence, error) {
 	return f.travel(ctx, f.net, c, seed, func(v6 bool) (netip.Addr, netip.Addr) {
 		return f.net.ClientAddr(v6), f.net.ServerAddr(v6)
-	}, func(link netem.Link, slot uint16) (lab.Evidence, lab.Role, error) {
-		srv, err := f.server(serverKey{c.Server, c.Accept.String(), certOf(c), link.V6()}, c.Accept)
+	}, func(link netem.Link, n needs) (extras, error) { return f.extras(c, link, n) }, func(link netem.Link, slot uint16) (lab.Evidence, lab.Role, error) {
+		srv, err := f.server(keyOf(c, link), c.Accept)
 		if err != nil {
 			return lab.Evidence{}, lab.ServerRole, err
 		}
 		e, err := f.handshake(ctx, c, link, slot, srv)
 		return e, lab.ClientRole, err
 	})
+}
+
+func keyOf(c lab.Cell, link netem.Link) serverKey {
+	return serverKey{peer: c.Server, accept: c.Accept.String(), cert: certOf(c), v6: link.V6()}
+}
+
+func (f *embedded) extras(c lab.Cell, link netem.Link, n needs) (extras, error) {
+	x, k := extras{done: func() {}}, keyOf(c, link)
+	if n.tls {
+		srv, err := f.server(k, c.Accept)
+		if err != nil {
+			return x, err
+		}
+		if x.tls, err = intercept(f.authority, srv.identity); err != nil {
+			return x, err
+		}
+	}
+	if n.decoy {
+		k.decoy = true
+		srv, err := f.server(k, c.Accept)
+		if err != nil {
+			return x, err
+		}
+		x.decoy = srv.addr.Port()
+	}
+	return x, nil
 }
 
 // handshake is one client run against one server instance.

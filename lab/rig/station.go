@@ -125,7 +125,13 @@ func (s *station) serve(ctx context.Context, c lab.Cell, link netem.Link) (*inst
 		i.err = s.launch(ctx, c, link, i)
 		return i, i.err
 	}
-	key := fmt.Sprintf("%s %s %t", c.Accept, c.Cert, link.V6())
+	return s.shared(ctx, c, link, "")
+}
+
+// shared is a server that is up for all cells of its configuration; which
+// tells apart several of one.
+func (s *station) shared(ctx context.Context, c lab.Cell, link netem.Link, which string) (*instance, error) {
+	key := fmt.Sprintf("%s %s %t %s", c.Accept, c.Cert, link.V6(), which)
 	s.mu.Lock()
 	i := s.servers[key]
 	if i == nil {
@@ -135,6 +141,39 @@ func (s *station) serve(ctx context.Context, c lab.Cell, link netem.Link) (*inst
 	s.mu.Unlock()
 	i.once.Do(func() { i.err = s.launch(context.WithoutCancel(ctx), c, link, i) })
 	return i, i.err
+}
+
+// extras brings up what boxes need that end connections.
+func (s *station) extras(ctx context.Context, c lab.Cell, link netem.Link, n needs) (extras, error) {
+	x := extras{done: func() {}}
+	if n.tls {
+		if s.peer.Exclusive() {
+			return x, fmt.Errorf("%w: a box that ends TLS copies the name of the server, and every connection to %s has a server of its own", peers.ErrUnsupported, s.peer.ID)
+		}
+		i, err := s.serve(ctx, c, link)
+		if err != nil {
+			return x, err
+		}
+		if x.tls, err = intercept(s.fabric.authority, i.identity); err != nil {
+			return x, err
+		}
+	}
+	if n.decoy {
+		i, err := s.decoy(ctx, c, link)
+		if err != nil {
+			return x, err
+		}
+		x.decoy, x.done = i.addr.Port(), func() { s.abandon(ctx, i) }
+	}
+	return x, nil
+}
+
+// decoy is another server than the one that a cell addresses.
+func (s *station) decoy(ctx context.Context, c lab.Cell, link netem.Link) (*instance, error) {
+	if s.peer.Exclusive() {
+		return s.serve(ctx, c, link)
+	}
+	return s.shared(ctx, c, link, "decoy")
 }
 
 // instance makes one with a port of its own.
