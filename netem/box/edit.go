@@ -8,7 +8,7 @@ import (
 // edited is a stream in which the hello was changed. A hello that is not all
 // there, or that has not what is to be changed, stays as it is.
 func (h *hello) edited(stream []byte, a Action) []byte {
-	if !h.whole || h.end > len(stream) {
+	if !h.whole || !h.tls || h.end > len(stream) {
 		return stream
 	}
 	if a.Name == "rewrite" {
@@ -22,6 +22,9 @@ func (h *hello) edited(stream []byte, a Action) []byte {
 		return out
 	}
 	_, m := read(stream, 0)
+	if m.data[0] != clientHello {
+		return stream
+	}
 	return slices.Concat(framed(stripped(m.data, a), stream[:recordHeader]), stream[h.end:])
 }
 
@@ -35,6 +38,9 @@ func stripped(msg []byte, a Action) []byte {
 	r.vector(1)
 	start := r.at
 	r.number(2)
+	if r.out {
+		return msg // it has no extensions
+	}
 	var exts []byte
 	for r.more() {
 		typ := r.number(2)
