@@ -26,7 +26,7 @@ var arrows = map[string][]string{
 	"netem/box":               {"lab/capture", "lab/yaml"},                            // directions and flags; boxes are files. Never lab/wire: the judge shares no code with the judged
 	"netem/host":              nil,                                                    // leaf: a TCP end in this process
 	"netem":                   {"lab/capture", "lab/yaml", "netem/box", "netem/host"}, // the engine records packets; links are files; boxes are stages, and some end TCP
-	"netem/netstack":          {"netem", "netem/host", "netem/box", "lab/capture"},                 // feeds the engine
+	"netem/netstack":          {"netem", "netem/host", "netem/box", "lab/capture"},    // feeds the engine
 	"netem/tun":               {"netem", "docker/control", "lab/capture"},             // feeds the engine, driven from outside
 	"peers":                   {"lab", "lab/wire", "peers/agent", "peers/browser", "peers/crafted"},
 	"peers/crafted":           {"lab/wire"}, // our own TLS speaks the same code points; the judge does not import it
