@@ -224,7 +224,7 @@ func tallies(s *summary) []tally {
 				none = append(none, string(o))
 			}
 		}
-		t.None = strings.Join(none, ", ")
+		t.None = strings.Join(none, ", no ")
 		out = append(out, t)
 	}
 	return out

@@ -33,7 +33,9 @@ const strip = (title, about, rows, max, width) => {
     const text = g('text', { class: 'label', x: 0, y: y + 4 }, label.length * 7 > left ? label.slice(0, left / 7 - 1) + '…' : label, g('title', null, note));
     svg.append(g('line', { class: 'row', x1: left, x2: width - right, y1: y, y2: y }), text, ...marks(x, y, height));
   });
-  return h('figure', null, h('figcaption', null, h('b', null, title), ' ' + about), svg);
+  const figure = h('figure', null, h('figcaption', null, h('b', null, title), ' ' + about), svg);
+  figure.style.width = width + 'px';
+  return figure;
 };
 
 // Hello sizes against what fits one segment. Links of one MSS are one row.
@@ -45,9 +47,10 @@ const helloChart = (list, width) => {
   const rows = by.map(([mss, here]) => {
     const names = distinct(here, 'link');
     return [(mss ? 'MSS ' + number(mss) : 'unknown link'), names.join(', '), (x, y, height) => {
-      const out = [];
-      if (mss && mss < max) out.push(g('rect', { class: 'beyond', x: x(mss), width: x(max) - x(mss), y: y - height / 2 + 3, height: height - 6 }), g('line', { class: 'mss', x1: x(mss), x2: x(mss), y1: y - height / 2 + 3, y2: y + height / 2 - 3 }));
+      const out = [], limit = mss && mss < max, top = y - height / 2 + 2, bottom = y + height / 2 - 2;
+      if (limit) out.push(g('rect', { class: 'beyond', x: x(mss), width: x(max) - x(mss), y: top, height: bottom - top }));
       for (const [bytes, same] of [...grouped(here, (c) => c.bytes)].sort((a, b) => b[1].length - a[1].length)) out.push(dot(x(bytes), y, same, bytes));
+      if (limit) out.push(g('line', { class: 'mss', x1: x(mss), x2: x(mss), y1: top, y2: bottom }));
       return out;
     }];
   });
@@ -57,10 +60,10 @@ const helloChart = (list, width) => {
 // dot is some cells at one size: as large as they are many, in the colour and
 // with the letter of the worst of them.
 const dot = (x, y, list, bytes) => {
-  const worst = worstOf(list), r = Math.min(12, 4 + 1.6 * Math.log2(list.length + 1)), found = outcome(worst).kind === 'finding';
+  const worst = worstOf(list), r = Math.min(9, 4 + 0.8 * Math.log2(list.length + 1)), found = outcome(worst).kind === 'finding';
   const words = number(bytes) + ' bytes: ' + tally(list).map(([o, n]) => number(n) + ' ' + o).join(', ');
   return g('a', { href: to({ hello: String(bytes), cell: '' }), 'aria-label': words, class: 'dot ' + mark(worst) + (found ? ' found' : '') },
-    g('title', null, words), g('circle', { cx: x, cy: y, r }), found && r > 6 ? g('text', { x, y: y + 3.5, 'text-anchor': 'middle' }, outcome(worst).letter) : null);
+    g('title', null, words), g('circle', { cx: x, cy: y, r }), found && r > 5.5 ? g('text', { x, y: y + 3.5, 'text-anchor': 'middle' }, outcome(worst).letter) : null);
 };
 
 // Thresholds that were found, by culprit and trigger.
@@ -69,10 +72,17 @@ const thresholdChart = (list, width) => {
   if (!found.length) return null;
   const by = [...grouped(found, (c) => (c.blame || 'nobody') + ' · ' + (c.trigger || 'unknown'))].sort((a, b) => a[0] < b[0] ? -1 : 1);
   const max = Math.max(...found.map((c) => c.threshold)) * 1.1;
-  const rows = by.map(([label, here]) => [label, label, (x, y) => [...grouped(here, (c) => c.threshold)].flatMap(([v, same]) => [
-    g('g', { class: 'dot found ' + mark(worstOf(same)) }, g('title', null, number(v) + ': ' + count(same.length, 'cell')), g('circle', { cx: x(v), cy: y, r: 5 })),
-    g('text', { class: 'value', x: x(v), y: y - 9, 'text-anchor': x(v) > width - 60 ? 'end' : 'middle' }, number(v)),
-  ])]);
+  const rows = by.map(([label, here]) => [label, label, (x, y) => {
+    let last = -100, below = false;
+    return [...grouped(here, (c) => c.threshold)].sort((a, b) => a[0] - b[0]).flatMap(([v, same]) => {
+      below = x(v) - last < 44 && !below; // two numbers side by side have room above and below
+      last = x(v);
+      return [
+        g('g', { class: 'dot found ' + mark(worstOf(same)) }, g('title', null, number(v) + ': ' + count(same.length, 'cell')), g('circle', { cx: x(v), cy: y, r: 4.5 })),
+        g('text', { class: 'value', x: x(v), y: below ? y + 16 : y - 8, 'text-anchor': 'middle' }, number(v)),
+      ];
+    });
+  }]);
   return strip('Thresholds.', 'The smallest number that breaks, by culprit and trigger.', rows, max, width);
 };
 
@@ -141,7 +151,7 @@ let charted = [];
 const showCharts = (list) => {
   charted = list;
   const el = $('charts'), wide = $('matrix').clientWidth;
-  const width = Math.max(280, wide >= 1000 ? (wide - 48) / 2 : wide);
+  const width = Math.max(280, wide >= 1000 && list.some((c) => c.threshold) ? (wide - 48) / 2 : Math.min(wide, 1180));
   el.replaceChildren(...[helloChart(list, width), thresholdChart(list, width), timeTable(list)].filter(Boolean));
 };
 
