@@ -51,7 +51,7 @@ func (d *dictionary) hellos(hs []lab.HelloSeen) []any {
 // row is a verdict as the page's script reads it: strings in the order of
 // the row, or the numbers would be of others.
 func (d *dictionary) row(v lab.Verdict) []any {
-	var controls, attempts []string
+	var controls, attempts, trials []string
 	times := []float64{}
 	for _, c := range v.Control {
 		controls = append(controls, name(c.Kind), name(c.Outcome), name(c.Cell))
@@ -59,6 +59,9 @@ func (d *dictionary) row(v lab.Verdict) []any {
 	for _, a := range v.Attempts {
 		attempts = append(attempts, name(a.Outcome), name(a.Cause))
 		times = append(times, a.HandshakeMS)
+	}
+	for _, t := range v.Triage {
+		trials = append(trials, text(t.Changed), name(t.Outcome), name(t.Cell), name(t.Cause))
 	}
 	if !slices.ContainsFunc(times, func(ms float64) bool { return ms > 0 }) {
 		times = times[:0] // not measured by attempt
@@ -70,9 +73,10 @@ func (d *dictionary) row(v lab.Verdict) []any {
 		d.ref(name(v.Outcome)), d.ref(name(v.Cause)), d.ref(name(v.Blame)),
 		d.refs(names(v.Predicted)), d.ref(name(v.Group)), d.ref(name(v.Version)), threeWay(v.HRR),
 		v.HelloBytes, v.HelloSegments, v.HelloRecords, v.HandshakeMS,
-		d.ref(name(v.Trigger)), v.Threshold, d.ref(says(v)), d.ref(text(v.Remedy)),
+		d.ref(name(v.Trigger)), v.Threshold, d.ref(text(v.Why)), d.ref(text(v.Remedy)),
 		d.refs(controls), d.refs(attempts), d.ref(capture(v)),
 		d.ref(cert(v)), times, bit(v.Fallback), v.PredictedBytes, d.hellos(v.Hellos), d.ref(name(v.Known)),
+		d.ref(text(v.Traced)), d.refs(trials), d.ref(v.Trigger.Unit()), v.TriageRuns, d.ref(name(v.Like)),
 	}
 }
 

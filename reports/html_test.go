@@ -143,7 +143,7 @@ func readCells(t *testing.T, page string) [][]any {
 		known = append(known, v)
 		return v
 	}
-	numbers := []int{13, 14, 15, 16, 17, 19, 27, 28}
+	numbers := []int{13, 14, 15, 16, 17, 19, 27, 28, 34}
 	for _, row := range data.Rows {
 		for i, v := range row {
 			switch v := v.(type) {
@@ -167,6 +167,8 @@ func TestCells(t *testing.T) {
 	repeated := func(yield func(lab.Verdict, error) bool) {
 		for v, err := range large.verdicts {
 			if v.Link == "rtt100" {
+				v.Traced, v.TriageRuns, v.Like, v.Trigger = "1,449 bytes and more", 7, "like", lab.TriggerMTU
+				v.Triage = []lab.Trial{{Changed: "X25519 only", Cell: "other", Outcome: lab.Classical}, {Changed: "one segment", Cell: "jumbo", Outcome: lab.Failure, Cause: lab.CausePacketLoss}}
 				v.Cert, v.PredictedBytes, v.Fallback = "rsa4096-chain", 1449, true
 				v.Attempts = append(v.Attempts, lab.Attempt{Outcome: v.Outcome, HandshakeMS: 1.5})
 			}
@@ -190,6 +192,10 @@ func TestCells(t *testing.T) {
 		if slices.Max(times) == 0 {
 			times = times[:0]
 		}
+		trials := []any{}
+		for _, x := range v.Triage {
+			trials = append(trials, x.Changed, string(x.Outcome), x.Cell, string(x.Cause))
+		}
 		for _, h := range v.Hellos {
 			hellos = append(hellos, h.Message, h.Bytes, h.Predicted)
 		}
@@ -200,7 +206,7 @@ func TestCells(t *testing.T) {
 		want := []any{v.Cell, string(v.Client), string(v.Server), v.Offer.String(), v.Accept.String(), v.Link, []any{},
 			string(v.Outcome), string(v.Cause), v.Blame, predicted, v.Group, v.Version, float64(threeWay(v.HRR)),
 			float64(v.HelloBytes), float64(v.HelloSegments), float64(v.HelloRecords), v.HandshakeMS,
-			string(v.Trigger), float64(v.Threshold), says(v), v.Remedy, controls, attempts, v.Capture, v.Cert, times, bit(v.Fallback), v.PredictedBytes, hellos, v.Known}
+			string(v.Trigger), float64(v.Threshold), v.Why, v.Remedy, controls, attempts, v.Capture, v.Cert, times, bit(v.Fallback), v.PredictedBytes, hellos, v.Known, v.Traced, trials, v.Trigger.Unit(), v.TriageRuns, v.Like}
 		got, _ := json.Marshal(rows[i])
 		if w, _ := json.Marshal(want); string(got) != string(w) {
 			t.Fatalf("row %d:\n%s\nwant\n%s", i, got, w)

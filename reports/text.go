@@ -61,14 +61,6 @@ func name[T ~string](s T) string { return clean(string(s), longName) }
 
 func text(s string) string { return clean(s, longText) }
 
-// says is a verdict's sentence, and what triage made of it.
-func says(v lab.Verdict) string {
-	if v.Traced == "" {
-		return text(v.Why)
-	}
-	return text(v.Why) + ". Triage: " + text(v.Traced)
-}
-
 func names[T ~string](list []T) []string {
 	out := make([]string, len(list))
 	for i, s := range list {

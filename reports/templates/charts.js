@@ -21,7 +21,7 @@ const ticks = (max) => {
 // strip is a chart of rows over one axis of bytes: a label at the left, marks
 // at their number. A row is [label, title, marks(x, y)].
 const strip = (title, about, rows, max, width) => {
-  const left = Math.min(190, width * 0.34), right = 18, height = 34, top = 8, foot = 26;
+  const left = Math.min(236, width * 0.4), right = 18, height = 34, top = 8, foot = 26;
   const x = (v) => left + (width - left - right) * v / max;
   const svg = g('svg', { width, height: top + rows.length * height + foot, role: 'img', 'aria-label': title });
   for (const v of ticks(max)) {
@@ -66,10 +66,8 @@ const dot = (x, y, list, bytes) => {
     g('title', null, words), g('circle', { cx: x, cy: y, r }), found && r > 5.5 ? g('text', { x, y: y + 3.5, 'text-anchor': 'middle' }, outcome(worst).letter) : null);
 };
 
-// Thresholds that were found, by culprit and trigger.
-const thresholdChart = (list, width) => {
-  const found = list.filter((c) => c.threshold);
-  if (!found.length) return null;
+// Thresholds that were found, by culprit and trigger; a chart for each unit.
+const thresholdCharts = (list, width) => [...grouped(list.filter((c) => c.threshold), (c) => c.unit)].map(([unit, found]) => {
   const by = [...grouped(found, (c) => (c.blame || 'nobody') + ' · ' + (c.trigger || 'unknown'))].sort((a, b) => a[0] < b[0] ? -1 : 1);
   const max = Math.max(...found.map((c) => c.threshold)) * 1.1;
   const rows = by.map(([label, here]) => [label, label, (x, y) => {
@@ -83,8 +81,8 @@ const thresholdChart = (list, width) => {
       ];
     });
   }]);
-  return strip('Thresholds.', 'The smallest number that breaks, by culprit and trigger.', rows, max, width);
-};
+  return strip('Thresholds' + (unit ? ' in ' + unit : '') + '.', 'The smallest number that breaks, by culprit and trigger.', rows, max, width);
+});
 
 // --- handshake times -----------------------------------------------------
 
@@ -152,6 +150,6 @@ const showCharts = (list) => {
   charted = list;
   const el = $('charts'), wide = $('matrix').clientWidth;
   const width = Math.max(280, wide >= 1000 && list.some((c) => c.threshold) ? (wide - 48) / 2 : Math.min(wide, 1180));
-  el.replaceChildren(...[helloChart(list, width), thresholdChart(list, width), timeTable(list)].filter(Boolean));
+  el.replaceChildren(...[helloChart(list, width), ...thresholdCharts(list, width), timeTable(list)].filter(Boolean));
 };
 

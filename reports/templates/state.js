@@ -2,7 +2,7 @@
 
 const axes = [
   ['client', 'Client'], ['server', 'Server'], ['offer', 'Client offers'], ['accept', 'Server accepts'], ['cert', 'Certificate'],
-  ['link', 'Link'], ['box', 'Box'], ['outcome', 'Outcome'], ['cause', 'Cause'], ['blame', 'Blame'], ['known', 'Known deviation'],
+  ['link', 'Link'], ['box', 'Box'], ['outcome', 'Outcome'], ['cause', 'Cause'], ['blame', 'Blame'], ['trigger', 'Trigger'], ['known', 'Known deviation'],
   ['group', 'Group'], ['hello', 'ClientHello bytes'],
 ];
 const state = () => new URLSearchParams(location.hash.slice(1));
@@ -20,7 +20,7 @@ const go = (changes, quietly) => {
 const haystack = new Map();
 const has = (c, words) => {
   let s = haystack.get(c);
-  if (s === undefined) haystack.set(c, s = (c.id + ' ' + c.outcome + ' ' + c.cause + ' ' + c.group + ' ' + c.why).toLowerCase());
+  if (s === undefined) haystack.set(c, s = (c.id + ' ' + c.outcome + ' ' + c.cause + ' ' + c.group + ' ' + c.trigger + ' ' + c.why + ' ' + c.traced).toLowerCase());
   return words.every((w) => s.includes(w));
 };
 

@@ -107,6 +107,17 @@ func TestRunAndJudge(t *testing.T) {
 			t.Errorf("%s: %v, trigger %s %d, blame %s: %s", v.Cell, err, v.Trigger, v.Threshold, v.Blame, v.Traced)
 		}
 	}
+	page, err := os.ReadFile(filepath.Join(hole, lab.IndexFile))
+	if err != nil || !strings.Contains(string(page), "mtu-icmp-eaten") {
+		t.Errorf("the page does not show the packets that were dropped: %v", err)
+	}
+	if err := os.Remove(filepath.Join(hole, lab.IndexFile)); err != nil {
+		t.Fatal(err)
+	}
+	exit, stdout, _ = do(t, "report", hole)
+	if again, err := os.ReadFile(filepath.Join(hole, lab.IndexFile)); exit != 0 || err != nil || string(again) != string(page) || !strings.Contains(stdout, hole) {
+		t.Errorf("report: exit %d, %v; the page is the same: %t\n%s", exit, err, string(again) == string(page), stdout)
+	}
 	if exit, stdout, _ := do(t, "judge", hole); exit != exitFindings || !strings.Contains(stdout, " 0 changed") {
 		t.Errorf("judge: exit %d\n%s", exit, stdout)
 	}
