@@ -109,7 +109,10 @@ func (c Catalogue) Recall(id lab.PeerID, client, server []wire.Group, rules lab.
 	if !known {
 		p = Peer{Rules: rules, driver: contract{}}
 	}
-	p.ID, p.Image, p.local, p.set, p.Roles = id, "recorded", nil, nil, nil
+	if p.Missing != "" {
+		p.Rules = rules // what its image was asked for
+	}
+	p.ID, p.Image, p.Missing, p.local, p.set, p.Roles = id, "recorded", "", nil, nil, nil
 	p.Rules.Hello = lab.HelloSize{}
 	if p.Groups = client; client != nil {
 		p.Roles = append(p.Roles, lab.ClientRole)

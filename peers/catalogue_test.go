@@ -2,7 +2,6 @@ package peers
 
 import (
 	"errors"
-	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -114,31 +113,4 @@ func FuzzByContract(f *testing.F) {
 			}
 		}
 	})
-}
-
-// TestMissing: a row without an image cannot be used, and says why; any image
-// of that name is told what to do in the provider's words.
-func TestMissing(t *testing.T) {
-	row, err := Lookup("openssl-oqs")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := row.Supports(lab.ClientRole, lab.MustOffer("x25519")); !isUnsupportedBecause(err, "bring an image") {
-		t.Errorf("without an image: %v", err)
-	}
-	p, err := Table().Bring("openssl-oqs@x", Image{Ref: "img"})
-	if err != nil || p.Missing != "" {
-		t.Fatalf("brought: %+v, %v", p, err)
-	}
-	for offer, want := range map[string]string{
-		"x25519kyber768draft00+x25519": "x25519_kyber768:X25519",
-		"mlkem768-oqs0.7":              "mlkem768",
-		"p384_mlkem1024-oqs0.6":        "p384_mlkem1024",
-		"x25519mlkem768":               "X25519MLKEM768",
-	} {
-		cmd, err := p.Command(Request{Role: lab.ClientRole, Addr: netip.MustParseAddrPort("127.0.0.1:1"), Offer: lab.MustOffer(offer)})
-		if err != nil || cmd.Argv[len(cmd.Argv)-1] != want {
-			t.Errorf("%s: %q, %v; want %s", offer, cmd.Argv, err, want)
-		}
-	}
 }

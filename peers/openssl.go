@@ -89,7 +89,10 @@ func ownDefault(r lab.Rules, list string) lab.Rules {
 type openssl struct {
 	flat  bool // before 3.5: a group list has no tuples and no stars
 	tls12 bool // it is held to TLS 1.2
-	oqs   bool // groups have the names of oqs-provider
+	// With oqs-provider: what its image calls the groups, and what loads it.
+	oqs   bool
+	names map[wire.Group]string
+	flags []string
 }
 
 // opensslShares is how many key shares a client can be told to send.
@@ -123,6 +126,8 @@ func sendsFirst(o lab.Offer) bool {
 // name is one of OpenSSL's own, letter by letter.
 var opensslNames = map[wire.Group]string{wire.X25519: "X25519", wire.X448: "X448",
 	wire.SecP256r1: "P-256", wire.SecP384r1: "P-384", wire.SecP521r1: "P-521"}
+
+func (d openssl) name(g wire.Group) string { return cmp.Or(d.names[g], opensslName(g)) }
 
 func opensslName(g wire.Group) string { return cmp.Or(opensslNames[g], g.String()) }
 
@@ -165,23 +170,24 @@ func (d openssl) command(r Request) agent.Command {
 			"-CAfile", fileIn(caFile), "-verify_hostname", r.sni(), "-verify_return_error"}
 		cmd.Stdin = r.request()
 	}
-	cmd.Argv = append(cmd.Argv, "-keylogfile", fileIn(logFile))
+	cmd.Argv = append(append(cmd.Argv, "-keylogfile", fileIn(logFile)), d.flags...)
 	if d.tls12 {
 		cmd.Argv = append(cmd.Argv, "-tls1_2")
 	}
 	if !r.Offer.Default() {
-		name := opensslName
-		if d.oqs {
-			name = oqsName
-		}
-		cmd.Argv = append(cmd.Argv, "-groups", groupList(r.Offer, name))
+		cmd.Argv = append(cmd.Argv, "-groups", groupList(r.Offer, d.name))
 	}
 	return cmd
 }
 
 func (openssl) exclusive() bool { return true }
 
-func (openssl) version() agent.Command { return agent.Command{Argv: []string{"openssl", "version"}} }
+func (d openssl) version() agent.Command {
+	if d.oqs {
+		return agent.Command{Argv: []string{"sh", "-c", oqsVersion, strings.Join(d.flags, " ")}}
+	}
+	return agent.Command{Argv: []string{"openssl", "version"}}
+}
 
 func (openssl) parse(r Request, res agent.Result) (lab.End, []byte) {
 	end := lab.End{Error: opensslErrors(res.Stderr)}

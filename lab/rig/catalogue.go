@@ -57,6 +57,15 @@ func Bring(ctx context.Context, k Kind, specs []string) (Catalogue, error) {
 		if err != nil {
 			return c, err
 		}
+		if argv := p.Asks(); argv != nil {
+			answer, err := d.Ask(ctx, img.ID, argv)
+			if err == nil {
+				p, err = p.Told(answer)
+			}
+			if err != nil {
+				return c, fmt.Errorf("use image %q as %s: %w", ref, id, err)
+			}
+		}
 		c.rows = c.all().With(p)
 	}
 	return c, nil
