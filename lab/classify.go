@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"hybridlab/lab/wire"
 )
@@ -308,10 +309,21 @@ func (j *judge) agreed() bool {
 }
 
 // refused: a server's alert, where the rules say refusal; or, where it is for
-// the client to look at the server's certificate, the client's.
+// the client to look at the server's certificate, the client's; or no alert from
+// a server that is known for sending none.
 func (j *judge) refused() bool {
+	if j.mute() {
+		return j.decide(Refused, "", "", "%s: the server closed the connection without an alert, as predicted", j.p.reason())
+	}
 	a, ok := j.refusal()
 	return ok && j.decide(Refused, "", "", "%s: the %s sent %s, as predicted", j.p.reason(), a.From, a.Name)
+}
+
+func (j *judge) mute() bool {
+	w := j.o.Wire
+	fromServer := slices.ContainsFunc(w.Alerts, func(a Alert) bool { return a.From == blameServer })
+	closed := len(w.ClientHellos) > 0 && w.ServerHello == nil && strings.HasSuffix(w.ClientClose, "-server")
+	return closed && !fromServer && !j.rewritten() && slices.Contains(j.p.Allowed, Result{Outcome: Refused, Alert: NoAlert})
 }
 
 func (j *judge) refusal() (Alert, bool) {

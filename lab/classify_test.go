@@ -225,3 +225,33 @@ func TestFallback(t *testing.T) {
 		}
 	}
 }
+
+// TestClassifyMute: a server that is known for closing without an alert, and
+// what it must not hide.
+func TestClassifyMute(t *testing.T) {
+	mute := goRules
+	mute.NoMatch = NoAlert
+	closed := func(o *Observation) {
+		o.Wire.ServerHello, o.Wire.ClientClose = nil, "fin-server"
+		o.Client.Done, o.Client.Data, o.Wire.AppToClient, o.Wire.AppToServer = false, false, 0, 0
+	}
+	for _, tt := range []struct {
+		name   string
+		server Rules
+		change func(*Observation)
+		want   Outcome
+	}{
+		{"closed", mute, func(*Observation) {}, Refused},
+		{"reset", mute, func(o *Observation) { o.Wire.ClientClose = "rst-server" }, Refused},
+		{"the client complains of it", mute, func(o *Observation) { o.Wire.Alerts = []Alert{{From: "client", Name: "decode_error", Code: 50}} }, Refused},
+		{"another server's rules", goRules, func(*Observation) {}, Failure},
+		{"an alert after all", mute, func(o *Observation) { o.Wire.Alerts = []Alert{{From: "server", Name: "internal_error", Code: 80}} }, Failure},
+		{"the client closed", mute, func(o *Observation) { o.Wire.ClientClose = "fin-client" }, Failure},
+		{"no hello came", mute, func(o *Observation) { o.Wire.ClientHellos = nil }, Failure},
+	} {
+		o := seen(t, "go", "go", "x25519", "secp256r1", "clean", "x25519", func(o *Observation) { closed(o); tt.change(o) })
+		if v := Classify(o, Predict(o.Cell, goRules, tt.server), tt.server, nil); v.Outcome != tt.want {
+			t.Errorf("%s: judged %s %s: %s", tt.name, v.Outcome, v.Cause, v.Why)
+		}
+	}
+}

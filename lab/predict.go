@@ -26,6 +26,8 @@ func (r Result) String() string {
 	switch {
 	case r.Outcome == Refused && r.Alert == "":
 		return string(Refused)
+	case r.Outcome == Refused && r.Alert == NoAlert:
+		return "refused without an alert"
 	case r.Outcome == Refused:
 		return fmt.Sprintf("refused %s", r.Alert)
 	case r.Group == 0:

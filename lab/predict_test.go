@@ -80,6 +80,7 @@ func TestPredictUnknown(t *testing.T) {
 		{unknown, tier, "default", "x25519", "classical x25519"},
 		{unknown, unknown, "x25519", "x25519", "classical x25519 after HelloRetryRequest, classical x25519"},
 		{unknown, unknown, "x25519", "secp256r1", "refused"},
+		{tier, Rules{NoMatch: NoAlert}, "x25519", "secp256r1", "refused without an alert"},
 	} {
 		c := NewCell("a", "b", MustOffer(tt.offer), MustOffer(tt.accept), "clean")
 		if got := strings.Join(Predict(c, tt.client, tt.server).Strings(), ", "); got != tt.want {

@@ -28,7 +28,7 @@ type Rules struct {
 	// when ShareFirstAndClassical sends the hybrid's.
 	Classical map[wire.Group]wire.Group
 	// NoMatch is the alert a server sends when no group is common, by its
-	// RFC 8446 name; empty: not known, any alert will do.
+	// RFC 8446 name, or NoAlert; empty: not known, any alert will do.
 	NoMatch string
 	// TLS12: it speaks TLS 1.2 at most, which has no post-quantum groups and
 	// no key shares. TLS13: it speaks nothing older than TLS 1.3.
@@ -63,20 +63,25 @@ type OldRules struct {
 	// first, instead of its own first.
 	ClientOrder bool
 	// ClientCertCurve: as a client it refuses an ECDSA certificate whose curve
-	// it did not list. ServerCertCurve: as a server it does not show one to a
-	// client that did not.
+	// it did not list, with the alert CertAlert (empty: illegal_parameter).
+	// ServerCertCurve: as a server it does not show one to a client that did
+	// not.
 	ClientCertCurve, ServerCertCurve bool
+	CertAlert                        string
 	// OwnCertCurve: as a server it does not show one either whose curve is not
 	// on its own list.
 	OwnCertCurve bool
 	// NoList: as a server it takes a hello that lists no curve for one that
-	// lists secp256r1, where RFC 8422 section 5.1 allows any; the others find
-	// none in common.
+	// lists them all (RFC 8422 section 5.1); the others find none in common.
 	NoList bool
 	// NoCurve: where no curve is common and the certificate is RSA, it agrees
 	// on a key exchange without one: RSA, or finite fields.
 	NoCurve bool
 }
+
+// NoAlert stands for a server that closes the connection and sends no alert,
+// although RFC 8446 section 4.1.1 requires one.
+const NoAlert = "no alert"
 
 // ShareRule says which key shares a client sends when the offer leaves it open.
 type ShareRule string

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -40,35 +41,33 @@ func choose12(c Cell, offered, accepted []ListedGroup, client, server Rules) (al
 		}
 	}
 	refused := Result{Outcome: Refused, Alert: server.NoMatch}
-	if server.Old.OwnCertCurve && !c.rsa() && !lists(accepted, leafCurve) {
+	ecdsa, listed := !c.rsa(), lists(offered, leafCurve)
+	unlisted := "the curve of the certificate, " + leafCurve.String() + ", is not on the client's list"
+	switch none := !slices.ContainsFunc(offered, func(l ListedGroup) bool { return in12(l.Group) }); {
+	case ecdsa && server.Old.OwnCertCurve && !lists(accepted, leafCurve):
 		return []Result{refused}, "the curve of the certificate, " + leafCurve.String() + ", is not on the server's own list"
-	}
-	if server.Old.NoList && lists(accepted, wire.SecP256r1) && client.TLS12 && !slices.ContainsFunc(offered, func(l ListedGroup) bool { return in12(l.Group) }) {
+	case server.Old.NoList && client.TLS12 && none:
 		return []Result{{Outcome: Refused, Alert: "illegal_parameter"}}, "the client lists no curve, and refuses the one the server takes for listed"
-	}
-	if len(common) == 0 && c.rsa() && client.Old.NoCurve && server.Old.NoCurve {
+	case ecdsa && server.Old.ServerCertCurve && !listed:
+		return []Result{{Outcome: Refused, Alert: "handshake_failure"}}, unlisted
+	case len(common) == 0 && c.rsa() && client.Old.NoCurve && server.Old.NoCurve:
 		return []Result{{Outcome: Classical}}, ""
-	}
-	if len(common) == 0 {
+	case len(common) == 0:
 		return []Result{refused}, ""
 	}
 	if server.Pick != PickUnknown {
 		common = common[:1]
 	}
-	if c.rsa() || lists(offered, leafCurve) {
+	if !ecdsa || listed {
 		return common, ""
 	}
-	why = "the curve of the certificate, " + leafCurve.String() + ", is not on the client's list"
-	switch {
-	case server.Old.ServerCertCurve:
-		return []Result{refused}, why
-	case client.Old.ClientCertCurve:
-		common = []Result{{Outcome: Refused, Alert: "illegal_parameter"}}
+	if client.Old.ClientCertCurve {
+		common = []Result{{Outcome: Refused, Alert: cmp.Or(client.Old.CertAlert, "illegal_parameter")}}
 	}
 	if server.Pick == PickUnknown || client.Shares == ShareUnknown {
 		common = append(common, Result{Outcome: Refused}) // whoever is not known may look as well
 	}
-	return common, why
+	return common, unlisted
 }
 
 // in12 reports whether TLS 1.2 has the group: the elliptic curves up to X448.

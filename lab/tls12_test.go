@@ -90,7 +90,7 @@ func TestPredictTLS12OwnList(t *testing.T) {
 		{own, pqList, "x25519+secp256r1", "", "classical x25519"},
 		{free, "x25519mlkem768", "x25519+secp256r1", "", "refused illegal_parameter"},
 		{free, "x25519mlkem768", "x25519+secp256r1", "rsa2048", "refused illegal_parameter"},
-		{free, "x25519mlkem768", "x25519", "rsa2048", "refused handshake_failure"},
+		{free, "x25519mlkem768", "x25519", "", "refused illegal_parameter"},
 		{free, "x25519", "secp256r1", "", "refused handshake_failure"},
 		{goRules, "x25519mlkem768", "x25519", "", "refused handshake_failure"},
 	} {
