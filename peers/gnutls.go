@@ -28,9 +28,11 @@ func expressGnuTLS(_ lab.Role, o lab.Offer) error {
 
 func gnutlsRules() lab.Rules {
 	return lab.Rules{
-		Default: lab.MustOffer("*secp256r1+secp384r1+secp521r1+*x25519+x448+ffdhe2048+ffdhe3072+ffdhe4096+ffdhe6144+ffdhe8192"),
-		Shares:  lab.ShareTwoFamilies,
-		NoMatch: "handshake_failure",
-		Old:     lab.OldRules{NoCurve: true},
+		Default:     lab.MustOffer("*secp256r1+secp384r1+secp521r1+*x25519+x448+ffdhe2048+ffdhe3072+ffdhe4096+ffdhe6144+ffdhe8192"),
+		Shares:      lab.ShareTwoFamilies,
+		Pick:        lab.PickTier,
+		ClientOrder: true,
+		NoMatch:     "handshake_failure",
+		Old:         lab.OldRules{ClientOrder: true, NoCurve: true, NoList: true},
 	}
 }

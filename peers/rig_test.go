@@ -2,9 +2,11 @@ package peers
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -122,12 +124,23 @@ func look(t testing.TB, toServer, toClient []byte) seen {
 		}
 	}
 	switch {
-	case s.result.Outcome == "", alert != "" && s.version < 0x0304:
-		s.result = lab.Result{Outcome: lab.Refused, Alert: alert}
+	case s.result.Outcome == "", s.version < 0x0304 && !switched(t, toClient):
+		s.result = lab.Result{Outcome: lab.Refused, Alert: cmp.Or(alert, lab.NoAlert)}
 	case s.result.Group.PostQuantum():
 		s.result.Outcome = lab.Hybrid
 	}
 	return s
+}
+
+// switched reports whether a server of TLS 1.2 came to its ChangeCipherSpec,
+// which is its last flight.
+func switched(t testing.TB, toClient []byte) bool {
+	t.Helper()
+	recs, _, err := wire.ReadRecords(toClient)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.ContainsFunc(recs, func(r wire.Record) bool { return r.Type == wire.RecordChangeCipherSpec })
 }
 
 // report is what a server said of one connection.

@@ -46,6 +46,10 @@ var helloSizes = map[lab.PeerID]lab.HelloSize{
 	"openssl@trixie":               {Base: 276, Points: 8},
 	"stunnel@forky":                {Base: 307, Points: 6},
 	"stunnel@trixie":               {Base: 307, Points: 8},
+	"mbedtls@forky":                {Base: 393},
+	"mbedtls@trixie":               {Base: 393},
+	"nss@forky":                    padded(lab.HelloSize{Base: 209, Points: 24}),
+	"nss@trixie":                   padded(lab.HelloSize{Base: 203, Points: 24}),
 }
 
 // complete adds to a row what is kept apart from it.

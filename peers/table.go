@@ -104,13 +104,13 @@ var table = withProfiles([]Peer{
 		driver: browserPeer("firefox-esr@trixie", firefoxFixed, "firefox-esr"),
 	},
 	{
-		ID: "gnutls@forky", Folder: "gnutls", Suite: "forky", Roles: clientOnly,
+		ID: "gnutls@forky", Folder: "gnutls", Suite: "forky", Roles: bothRoles,
 		Groups: openssl30Groups,
 		Rules:  gnutlsRules(),
 		driver: contract{argv: []string{"sh", "/peer"}, limits: expressGnuTLS},
 	},
 	{
-		ID: "gnutls@trixie", Folder: "gnutls", Suite: "trixie", Roles: clientOnly,
+		ID: "gnutls@trixie", Folder: "gnutls", Suite: "trixie", Roles: bothRoles,
 		Groups: openssl30Groups,
 		Rules:  gnutlsRules(),
 		driver: contract{argv: []string{"sh", "/peer"}, limits: expressGnuTLS},
@@ -204,6 +204,18 @@ var table = withProfiles([]Peer{
 		Groups: openssl35Groups,
 		Rules:  ownOrder(openssl35("curves X25519MLKEM768/X25519")),
 		driver: haproxy("", openssl{}),
+	},
+	{
+		ID: "mbedtls@forky", Folder: "mbedtls", Suite: "forky", Roles: bothRoles,
+		Groups: mbedtlsGroups,
+		Rules:  mbedtlsRules(),
+		driver: byInetd(expressMbedTLS, "/peer"),
+	},
+	{
+		ID: "mbedtls@trixie", Folder: "mbedtls", Suite: "trixie", Roles: bothRoles,
+		Groups: mbedtlsGroups,
+		Rules:  mbedtlsRules(),
+		driver: byInetd(expressMbedTLS, "/peer"),
 	},
 	{
 		ID: "nginx-prefer@trixie", Folder: "nginx", Suite: "trixie", Roles: serverOnly,
