@@ -62,6 +62,8 @@ type OldRules struct {
 	// ClientOrder: the server takes the common curve that the client names
 	// first, instead of its own first.
 	ClientOrder bool
+	// NoMatch is the alert where no curve is common; empty: that of TLS 1.3.
+	NoMatch string
 	// ClientCertCurve: as a client it refuses an ECDSA certificate whose curve
 	// it did not list, with the alert CertAlert (empty: illegal_parameter).
 	// ServerCertCurve: as a server it does not show one to a client that did

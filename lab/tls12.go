@@ -40,7 +40,7 @@ func choose12(c Cell, offered, accepted []ListedGroup, client, server Rules) (al
 			common = append(common, Result{Outcome: Classical, Group: l.Group})
 		}
 	}
-	refused := Result{Outcome: Refused, Alert: server.NoMatch}
+	refused := Result{Outcome: Refused, Alert: cmp.Or(server.Old.NoMatch, server.NoMatch)}
 	ecdsa, listed := !c.rsa(), lists(offered, leafCurve)
 	unlisted := "the curve of the certificate, " + leafCurve.String() + ", is not on the client's list"
 	switch none := !slices.ContainsFunc(offered, func(l ListedGroup) bool { return in12(l.Group) }); {

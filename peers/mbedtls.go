@@ -20,6 +20,7 @@ func mbedtlsRules() lab.Rules {
 		Pick:        lab.PickTier,
 		ClientOrder: true,
 		NoMatch:     lab.NoAlert,
+		Certs:       slices.DeleteFunc(slices.Clone(classicalCerts), func(kind string) bool { return kind == "large-chain" }), // a chain of its size is beyond its buffers
 		Old:         lab.OldRules{ClientCertCurve: true, CertAlert: "unsupported_certificate", ServerCertCurve: true},
 	}
 }

@@ -50,6 +50,8 @@ var helloSizes = map[lab.PeerID]lab.HelloSize{
 	"mbedtls@trixie":               {Base: 393},
 	"nss@forky":                    padded(lab.HelloSize{Base: 209, Points: 24}),
 	"nss@trixie":                   padded(lab.HelloSize{Base: 203, Points: 24}),
+	"java@forky":                   {Base: 299, Points: 28},
+	"java@trixie":                  {Base: 292, Points: 28},
 }
 
 // complete adds to a row what is kept apart from it.

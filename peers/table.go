@@ -206,6 +206,18 @@ var table = withProfiles([]Peer{
 		driver: haproxy("", openssl{}),
 	},
 	{
+		ID: "java@forky", Folder: "java", Suite: "forky", Roles: bothRoles,
+		Groups: javaGroups,
+		Rules:  javaRules("*x25519mlkem768+*x25519+secp256r1+secp384r1+secp521r1+x448+ffdhe2048+ffdhe3072+ffdhe4096"),
+		driver: contract{argv: []string{"/peer"}, limits: expressJava},
+	},
+	{
+		ID: "java@trixie", Folder: "java", Suite: "trixie", Roles: bothRoles,
+		Groups: javaGroups,
+		Rules:  javaRules("*x25519mlkem768+*x25519+secp256r1+secp384r1+secp521r1+x448+ffdhe2048+ffdhe3072+ffdhe4096+ffdhe6144+ffdhe8192"),
+		driver: contract{argv: []string{"/peer"}, limits: expressJava},
+	},
+	{
 		ID: "mbedtls@forky", Folder: "mbedtls", Suite: "forky", Roles: bothRoles,
 		Groups: mbedtlsGroups,
 		Rules:  mbedtlsRules(),
@@ -260,6 +272,7 @@ var table = withProfiles([]Peer{
 			Default: lab.MustOffer("*x25519mlkem768+x25519+secp256r1+secp384r1+secp521r1+secp256r1mlkem768+secp384r1mlkem1024+ffdhe2048+ffdhe3072+ffdhe4096+ffdhe6144+ffdhe8192"),
 			Shares:  lab.ShareFirst,
 			Pick:    lab.PickOrderOrNext,
+			Certs:   CertKinds(),
 			NoMatch: "handshake_failure",
 			Old:     nssOld,
 			Cure:    nssCure,
