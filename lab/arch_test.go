@@ -37,12 +37,13 @@ var arrows = map[string][]string{
 	"docker/golang":           nil,                                                                              // a peer's program, built in its image
 	"docker/selftest":         {"docker", "docker/control", "netem", "netem/tun", "peers/agent", "lab/capture"}, // the container fabric's own tests
 	"lab/compare":             {"lab", "lab/stats"},                                                             // verdicts of two runs, and nothing else
-	"reports":                 {"lab", "lab/wire", "lab/compare", "lab/stats"},
+	"lab/gate":                {"lab", "lab/wire", "lab/yaml", "lab/compare", "lab/stats"},                      // a comparison against a policy file
+	"reports":                 {"lab", "lab/wire", "lab/compare", "lab/stats", "lab/gate"},
 	"fixtures":                nil,                                                                 // data; the catalogue of boxes is read by the wiring as well as by tests
 	"lab/triage":              {"lab", "lab/wire"},                                                 // pure: what to run next, never how
 	"scenarios":               {"fixtures", "lab", "lab/wire", "lab/rig", "lab/triage", "reports"}, // fixtures: the lab's known deviations
 	"lab/rig":                 {"lab", "lab/triage", "lab/wire", "lab/capture", "lab/yaml", "fixtures", "netem", "netem/box", "netem/netstack", "netem/tun", "peers", "peers/agent", "docker", "docker/control"},
-	"lab/cmd/hybridlab":       {"lab", "lab/wire", "lab/compare", "lab/rig", "lab/triage", "netem/box", "scenarios", "reports", "docker", "netem", "netem/tun", "peers", "peers/agent"},
+	"lab/cmd/hybridlab":       {"lab", "lab/wire", "lab/compare", "lab/gate", "lab/rig", "lab/triage", "netem/box", "scenarios", "reports", "docker", "netem", "netem/tun", "peers", "peers/agent"},
 }
 
 // testOnly: what any package's tests may import, and only tests.

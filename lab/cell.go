@@ -20,6 +20,9 @@ type Cell struct {
 	Link   string   `json:"link"`
 	Boxes  []string `json:"boxes,omitempty"` // client to server
 	Cert   string   `json:"cert,omitempty"`  // kind of the server's certificate; empty: DefaultCert
+	// Fates is the name by which chance treats the cell's packets, where that
+	// is not its id: two cells that are compared share it.
+	Fates string `json:"-"`
 }
 
 // DefaultCert is the kind of certificate a cell does not name: ECDSA P-256,

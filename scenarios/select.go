@@ -40,7 +40,9 @@ type Selection struct {
 }
 
 // Choose turns the axes into a plan. Every error names the valid choices.
-func (a Axes) Choose(ctx context.Context) (Selection, error) {
+func (a Axes) Choose(ctx context.Context) (Selection, error) { return a.choose(ctx, a.expand) }
+
+func (a Axes) choose(ctx context.Context, expand func(Selection) (lab.Plan, error)) (Selection, error) {
 	s := Selection{}
 	var err error
 	if s.Links, err = LoadLinks(a.LinkFile); err != nil {
@@ -55,7 +57,7 @@ func (a Axes) Choose(ctx context.Context) (Selection, error) {
 	if s.Peers, err = rig.Bring(ctx, s.Fabric, a.Own); err != nil {
 		return s, err
 	}
-	if s.Plan, err = a.expand(s); err != nil {
+	if s.Plan, err = expand(s); err != nil {
 		return s, err
 	}
 	s.Absent = a.absent(s)

@@ -54,6 +54,8 @@ type Head struct {
 	Kernel string `json:"kernel"`
 	Seed   uint64 `json:"seed"`
 	Cells  int    `json:"cells"` // compared or listed as in this run only
+	// Outcomes of these cells.
+	Outcomes map[lab.Outcome]int `json:"outcomes"`
 }
 
 // Peer is a peer and what stands in its place after.
@@ -77,7 +79,7 @@ func Runs(before, after Side) (*Comparison, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the run after: %w", err)
 	}
-	c := &Comparison{Schema: Schema, Before: head(before.Report, len(a)), After: head(after.Report, len(b)), Notes: notes(before.Report, after.Report),
+	c := &Comparison{Schema: Schema, Before: head(before.Report, a), After: head(after.Report, b), Notes: notes(before.Report, after.Report),
 		Peers: []Peer{}, Changes: []Change{}, Hellos: []Growth{}, Times: []Timing{}}
 	notBefore, notAfter := before.excluded(), after.excluded()
 	hellos, times := growths{}, timings{}
@@ -144,8 +146,12 @@ func (s Side) excluded() map[string]string {
 	return out
 }
 
-func head(r lab.Report, cells int) Head {
-	return Head{Run: r.Run, Tool: r.Tool, Fabric: r.Fabric, Kernel: r.Kernel, Seed: r.Seed, Cells: cells}
+func head(r lab.Report, cells map[string]lab.Verdict) Head {
+	h := Head{Run: r.Run, Tool: r.Tool, Fabric: r.Fabric, Kernel: r.Kernel, Seed: r.Seed, Cells: len(cells), Outcomes: map[lab.Outcome]int{}}
+	for _, v := range cells {
+		h.Outcomes[v.Outcome]++
+	}
+	return h
 }
 
 // notes are the circumstances that differ.

@@ -1,6 +1,7 @@
 package rig
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/netip"
@@ -82,7 +83,7 @@ func (r road) travel(ctx context.Context, carrier netem.Carrier, c lab.Cell, see
 	defer release()
 	starved := r.pressure.since(time.Now())
 	client, server := ends(link.V6())
-	path := netem.Path{Slot: slot, Name: c.ID, Seed: seed, Link: link, Boxes: boxes, Client: client, Server: server}
+	path := netem.Path{Slot: slot, Name: cmp.Or(c.Fates, c.ID), Seed: seed, Link: link, Boxes: boxes, Client: client, Server: server}
 	if n := needsOf(boxes); n != (needs{}) {
 		x, err := second(link, n)
 		if err != nil {

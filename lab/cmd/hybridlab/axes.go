@@ -12,6 +12,13 @@ import (
 
 // register adds the flags that choose cells, shared by run and plan.
 func register(cmd *cobra.Command, a *scenarios.Axes) {
+	registerAxes(cmd, a)
+	cmd.Flags().StringArrayVar(&a.Cells, "cell", nil, "run exactly this cell id (repeatable); the other axes are ignored")
+	cmd.Flags().StringVar(&a.Shard, "shard", "", "run only part i of n, as i/n")
+}
+
+// registerAxes adds the flags of the axes.
+func registerAxes(cmd *cobra.Command, a *scenarios.Axes) {
 	f := cmd.Flags()
 	f.StringVar(&a.Fabric, "fabric", "auto", "embedded, containers, or auto: containers where a Docker daemon answers")
 	registerOwn(cmd, &a.Own)
@@ -23,9 +30,7 @@ func register(cmd *cobra.Command, a *scenarios.Axes) {
 	f.StringVar(&a.LinkFile, "link-file", "", "YAML file with links of your own")
 	f.Var((*names)(&a.Boxes), "boxes", "middleboxes between link and server: names, chains a+b from client to server, none; some take\nparameters: 'peek-buffer{bytes=512}' (see hybridlab boxes; default: none)")
 	f.StringVar(&a.BoxFile, "box-file", "", "YAML file with boxes of your own")
-	f.StringArrayVar(&a.Cells, "cell", nil, "run exactly this cell id (repeatable); the other axes are ignored")
 	f.StringVar(&a.Level, "level", "quick", scenarios.LevelsHelp())
-	f.StringVar(&a.Shard, "shard", "", "run only part i of n, as i/n")
 }
 
 // names is a list by commas, except those inside braces.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 
 	"github.com/spf13/cobra"
@@ -34,9 +33,7 @@ Exit code 0: nothing is worse; 1: something is.`,
 			w := cmd.OutOrStdout()
 			switch {
 			case asJSON:
-				enc := json.NewEncoder(w)
-				enc.SetIndent("", "  ")
-				err = enc.Encode(c)
+				err = writeJSON(w, c)
 			case markdown:
 				err = reports.DiffMarkdown(w, c)
 			default:
