@@ -32,6 +32,8 @@ type Axes struct {
 type Selection struct {
 	Plan      lab.Plan
 	Absent    []lab.PeerID // asked for, and unavailable everywhere
+	Digest    string       // of the whole plan, where Plan is a shard of it
+	Shard     string       // "i/n"; empty: everything
 	Links     rig.Links
 	Boxes     rig.Boxes
 	Peers     rig.Catalogue
@@ -61,6 +63,7 @@ func (a Axes) choose(ctx context.Context, expand func(Selection) (lab.Plan, erro
 		return s, err
 	}
 	s.Absent = a.absent(s)
+	s.Digest, s.Shard = s.Plan.Digest(), a.Shard
 	if a.Shard != "" {
 		i, n, err := lab.ParseShard(a.Shard)
 		if err != nil {

@@ -49,7 +49,7 @@ func Start(ctx context.Context, s Selection, o Options) (*Session, error) {
 	head := lab.Report{
 		Run: id, Fabric: string(s.Fabric), FabricWhy: s.FabricWhy, Seed: o.Seed, Tool: rig.ToolVersion(), Started: time.Now().UTC(),
 		Peers: []lab.PeerInfo{}, Links: s.Links.Infos(s.Plan.Links()), Boxes: boxes, Cells: len(s.Plan.Cells), Excluded: append([]lab.Exclusion{}, s.Plan.Excluded...),
-		PlanDigest: s.Plan.Digest(), Command: o.Command,
+		PlanDigest: s.Digest, Shard: s.Shard, Command: o.Command,
 	}
 	head.Expect(o.Known)
 	rec, err := lab.Record(o.Out, head)

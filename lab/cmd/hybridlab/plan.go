@@ -40,7 +40,7 @@ func writePlan(w io.Writer, s scenarios.Selection, cells, excluded bool) error {
 		}
 	}
 	fmt.Fprintf(w, "%d cells on the %s fabric (%s), digest %s, about %s\n",
-		len(s.Plan.Cells), s.Fabric, s.FabricWhy, s.Plan.Digest(), estimate(s).Round(time.Second))
+		len(s.Plan.Cells), s.Fabric, s.FabricWhy, s.Digest, estimate(s).Round(time.Second))
 	if cells {
 		for _, c := range s.Plan.Cells {
 			fmt.Fprintf(w, "  %s\n", c.ID)
