@@ -117,6 +117,9 @@ func (j *judge) fate() string {
 
 func (j *judge) afterHello() (Cause, string, string) {
 	size := fmt.Sprintf("a ClientHello of %d bytes in %d segments", j.v.HelloBytes, j.v.HelloSegments)
+	if j.v.HelloSegments == 1 {
+		size = fmt.Sprintf("a ClientHello of %d bytes in one segment", j.v.HelloBytes)
+	}
 	switch c := j.o.Wire.ClientClose; {
 	case c == "", strings.HasSuffix(c, "-client"):
 		return CauseSilentAfterHello, blameServer, "no answer to " + size
