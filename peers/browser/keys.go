@@ -27,8 +27,9 @@ type keyLog struct {
 // keyLogEnv names the file a TLS library appends its secrets to.
 const keyLogEnv = "SSLKEYLOGFILE"
 
-// mostKeys bounds the lines kept, bytes: a thousand connections'.
-const mostKeys = 1 << 20
+// mostKeys bounds the lines kept, bytes: three hundred connections'. A capture
+// takes twice that.
+const mostKeys = 1 << 18
 
 func newKeyLog(path string) (*keyLog, error) {
 	if err := unix.Mkfifo(path, 0o600); err != nil {
