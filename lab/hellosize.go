@@ -14,8 +14,8 @@ type HelloSize struct {
 	// supported_groups and key_share, without point formats and padding; 0: not
 	// known.
 	Base int
-	// Points is what ec_point_formats takes (RFC 8422 section 5.1.2) where it is
-	// there only if an elliptic curve is listed.
+	// Points is what is there only if an elliptic curve is listed: ec_point_formats
+	// (RFC 8422 section 5.1.2), and in NSS cipher suites of TLS 1.2 as well.
 	Points int
 	// First is what only the first hello has: a key share of GREASE.
 	First int

@@ -274,6 +274,7 @@ var table = withProfiles([]Peer{
 			Pick:    lab.PickOrderOrNext,
 			Certs:   CertKinds(),
 			NoMatch: "handshake_failure",
+			Certs:   CertKinds(),
 			Old:     nssOld,
 			Cure:    nssCure,
 		},
