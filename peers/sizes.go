@@ -51,8 +51,6 @@ var helloSizes = map[lab.PeerID]lab.HelloSize{
 	"stunnel@trixie":               {Base: 307, Points: 8},
 	"mbedtls@forky":                {Base: 393},
 	"mbedtls@trixie":               {Base: 393},
-	"nss@forky":                    padded(lab.HelloSize{Base: 209, Points: 24}),
-	"nss@trixie":                   padded(lab.HelloSize{Base: 203, Points: 24}),
 	"java@forky":                   {Base: 299, Points: 28},
 	"java@trixie":                  {Base: 292, Points: 28},
 }

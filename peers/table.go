@@ -274,7 +274,6 @@ var table = withProfiles([]Peer{
 			Pick:    lab.PickOrderOrNext,
 			Certs:   CertKinds(),
 			NoMatch: "handshake_failure",
-			Certs:   CertKinds(),
 			Old:     nssOld,
 			Cure:    nssCure,
 		},

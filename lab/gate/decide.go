@@ -226,7 +226,7 @@ func (d *Decision) times(p Policy, c *compare.Comparison) {
 		}
 		switch {
 		case tested == 0 && len(c.Times) == 0:
-			d.no("the %s was not judged: no handshake worked before and after", m.what)
+			d.no("the %s was not judged: no handshake was timed both before and after: the lab was too busy, or none worked", m.what)
 		case tested == 0:
 			d.no("the %s was not judged: n too small, %d samples where it takes %d; run with a larger --repeat", m.what, has, need)
 		case tested < len(c.Times):

@@ -253,7 +253,7 @@ func TestTimes(t *testing.T) {
 		{"perhaps slower", p95, []compare.Timing{shift(0.95, 0, 10, 9, false)}, "", ""},
 		{"too few samples", p95, []compare.Timing{shift(0.95, 72, 0, 0, false)}, "the p95 was not judged: n too small, 5 samples where it takes 72; run with a larger --repeat", ""},
 		{"too few in one of two", p95, []compare.Timing{shift(0.95, 72, 0, 0, false), shift(0.95, 0, 10, 1, false)}, "", "the p95 was judged in 1 of 2 groups of like handshakes; n is too small in the others"},
-		{"nothing to compare", p95, nil, "the p95 was not judged: no handshake worked before and after", ""},
+		{"nothing to compare", p95, nil, "the p95 was not judged: no handshake was timed both before and after: the lab was too busy, or none worked", ""},
 		{"the other quantile", Policy{P99: Share{0.2, true}}, []compare.Timing{shift(0.99, 0, 10, 9, true)}, "the p99 of handshakes from a@1 to b@2 over clean with X25519MLKEM768 grew from 10.0 ms to 20.0 ms, at least by 90% (at most 20% may)", ""},
 	} {
 		var d Decision
