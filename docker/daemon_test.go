@@ -342,7 +342,7 @@ func TestConnectNamesTheRemedy(t *testing.T) {
 
 func TestRemoveImages(t *testing.T) {
 	f := &fakeDaemon{answers: map[string]func(http.ResponseWriter, map[string]any){
-		"GET /images/json":                     says(200, `[{"Id":"sha256:2","RepoTags":["hybridlab/go-trixie:2"],"Labels":{"hybridlab.image":"go"},"Size":5},{"Id":"sha256:1","Labels":{"hybridlab.image":"go"}},{"Id":"sha256:3","RepoTags":["hybridlab/used:3"],"Labels":{"hybridlab.image":"used"}}]`),
+		"GET /images/json":                     says(200, `[{"Id":"sha256:2","RepoTags":["hybridlab/go-trixie:2"],"Labels":{"hybridlab.image":"go"},"Size":5},{"Id":"sha256:1","RepoTags":["<none>:<none>"],"Labels":{"hybridlab.image":"go"}},{"Id":"sha256:3","RepoTags":["hybridlab/used:3"],"Labels":{"hybridlab.image":"used"}}]`),
 		"DELETE /images/hybridlab/go-trixie:2": says(200, `[]`),
 		"DELETE /images/sha256:1":              says(200, `[]`),
 		"DELETE /images/hybridlab/used:3":      says(409, `{"message":"image is being used by running container c1"}`),

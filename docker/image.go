@@ -176,9 +176,10 @@ func (d *Daemon) Images(ctx context.Context) ([]Image, error) {
 	}
 	var images []Image
 	for _, i := range got.Items {
-		refs := i.RepoTags
+		// What is left over from a rebuild has no name, or before API 1.43 this one.
+		refs := slices.DeleteFunc(i.RepoTags, func(ref string) bool { return ref == "<none>:<none>" })
 		if len(refs) == 0 {
-			refs = []string{i.ID} // left over from a rebuild
+			refs = []string{i.ID}
 		}
 		for _, ref := range refs {
 			images = append(images, Image{Ref: ref, ID: i.ID, Folder: i.Labels[imageLabel], Size: i.Size})
