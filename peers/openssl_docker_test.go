@@ -232,7 +232,10 @@ func command(t *testing.T, p Peer, r Request) agent.Command {
 func TestRecordCommands(t *testing.T) {
 	for id, version := range map[lab.PeerID]string{"openssl@bullseye": "OpenSSL 1.1.1", "openssl@bookworm": "OpenSSL 3.0.", "openssl@trixie": "OpenSSL 3.5.",
 		"openssl@forky": "OpenSSL 3.6.", "boringssl@trixie": "android-boringssl\t14."} {
-		t.Run(string(id), func(t *testing.T) { recordCommands(t, id, version) })
+		t.Run(string(id), func(t *testing.T) {
+			costly(t, Peer{ID: id})
+			recordCommands(t, id, version)
+		})
 	}
 }
 
