@@ -82,6 +82,7 @@ func serve(t *testing.T, layer Layer, when, do string, parts ...[]byte) served {
 	go func() {
 		for i, part := range parts {
 			if i > 0 {
+				// The gap is the input: a part must come after the box's one read.
 				time.Sleep(20 * firstRead)
 			}
 			client.Write(part)
