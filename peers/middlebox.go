@@ -1,0 +1,114 @@
+package peers
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"hybridlab/lab/yaml"
+	"hybridlab/peers/agent"
+)
+
+// Middlebox is a real program that stands between client and server, in a
+// container between two legs of the path. It is given what an administrator
+// would give it: where to listen, where the server is, where everybody else is
+// sent. A fresh process serves each cell, so that nothing of one cell is left
+// for the next.
+type Middlebox struct {
+	ID     string // "haproxy-sni@trixie"
+	About  string // what it is configured to do, one line
+	Folder string // docker/<Folder> holds its Dockerfile
+	Suite  string // Debian suite its image is built from
+	Fix    string // what mends what it is known to break; empty: nothing is known
+	// EndsTLS: it answers the client's handshake itself and makes another with
+	// the server. Otherwise the client's handshake is the server's.
+	EndsTLS bool
+	// Inline: it ends no connection, packets are routed through it.
+	Inline bool
+
+	command func(Between) agent.Command
+	beside  *agent.Command // a program that runs as long as the container does; nil: none
+	says    []string       // the command that prints its version on its first line
+}
+
+// Between is where a middlebox stands.
+type Between struct {
+	Listen  netip.AddrPort // the client comes here
+	Backend netip.AddrPort // the server it is meant to reach
+	Decoy   netip.AddrPort // where a router sends who asks for another name, or for none it can read
+	SNI     string         // the server's name
+	// Identity is what a middlebox that ends TLS shows, a certificate in the
+	// server's name; CA is whom it trusts, PEM.
+	Identity Identity
+	CA       []byte
+}
+
+// Command starts the middlebox for one cell.
+func (m Middlebox) Command(b Between) agent.Command {
+	cmd := m.command(b)
+	if cmd.Ready == "" {
+		cmd.Ready = "tcp:" + strconv.Itoa(int(b.Listen.Port()))
+	}
+	return cmd
+}
+
+// Beside is what runs as long as the middlebox's container does; nil: nothing.
+func (m Middlebox) Beside() *agent.Command { return m.beside }
+
+// Version prints the middlebox's version on its first line.
+func (m Middlebox) Version() agent.Command { return agent.Command{Argv: m.says} }
+
+// Middleboxes are all of them, by id.
+func Middleboxes() []Middlebox { return slices.Clone(middleboxes) }
+
+// LookupMiddlebox finds one by its id. The error names those there are.
+func LookupMiddlebox(id string) (Middlebox, error) {
+	var ids []string
+	for _, m := range middleboxes {
+		if m.ID == id {
+			return m, nil
+		}
+		ids = append(ids, m.ID)
+	}
+	return Middlebox{}, fmt.Errorf("look up middlebox %q%s: want one of %s", id, yaml.DidYouMean(id, ids), strings.Join(ids, ", "))
+}
+
+// middleboxes has one row per program, way of use and version, sorted by id.
+var middleboxes = []Middlebox{
+	{
+		ID: "haproxy-sni@trixie", Folder: "haproxy", Suite: "trixie",
+		About:   "HAProxy in TCP mode routes by SNI once a whole hello is there",
+		command: haproxyRouter("tcp-request inspect-delay 5s\n  tcp-request content accept if { req.ssl_hello_type 1 }"),
+		says:    []string{"sh", "-c", "haproxy -v | head -n 1"},
+	},
+}
+
+// haproxyRouter is HAProxy in TCP mode; rule is how it waits for the hello.
+func haproxyRouter(rule string) func(Between) agent.Command {
+	return func(b Between) agent.Command {
+		return agent.Command{
+			Argv: []string{"haproxy", "-db", "-f", "{dir}/haproxy.cfg"},
+			Files: map[string][]byte{"haproxy.cfg": fmt.Appendf(nil, `global
+  log stdout format raw local0
+  nbthread 1
+defaults
+  log global
+  mode tcp
+  timeout connect 5s
+  timeout client 20s
+  timeout server 20s
+frontend in
+  bind %s
+  %s
+  use_backend named if { req.ssl_sni -i %s }
+  default_backend others
+backend named
+  server s %s
+backend others
+  server s %s
+`, b.Listen, rule, b.SNI, b.Backend, b.Decoy)},
+		}
+	}
+}
