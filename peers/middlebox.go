@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 
-	"hybridlab/lab/yaml"
 	"hybridlab/peers/agent"
 )
 
@@ -72,7 +71,7 @@ func LookupMiddlebox(id string) (Middlebox, error) {
 		}
 		ids = append(ids, m.ID)
 	}
-	return Middlebox{}, fmt.Errorf("look up middlebox %q%s: want one of %s", id, yaml.DidYouMean(id, ids), strings.Join(ids, ", "))
+	return Middlebox{}, fmt.Errorf("look up middlebox %q: want one of %s", id, strings.Join(ids, ", "))
 }
 
 // middleboxes has one row per program, way of use and version, sorted by id.
