@@ -72,6 +72,8 @@ var soleImporters = []struct {
 	{"github.com/schollz/progressbar", []string{"lab/cmd/hybridlab"}, "progress"},
 	{"github.com/chromedp/", []string{"reports"}, "the page's tests in a browser"},
 	{"github.com/santhosh-tekuri/jsonschema", []string{"reports"}, "schema tests"},
+	{"github.com/prometheus/common", []string{"reports"}, "tests: what is written for Prometheus is read by its own parser"},
+	{"go.opentelemetry.io/proto", []string{"reports"}, "tests: what is written for OpenTelemetry is read by its own types"},
 }
 
 const module = "hybridlab/"

@@ -9,6 +9,9 @@ import (
 	"hybridlab/lab"
 )
 
+// mostGroups keeps a job summary short: GitHub shows at most 1 MiB of it.
+const mostGroups = 10
+
 // Markdown writes a short job summary in GitHub's dialect: the answer, the
 // counts and the worst findings.
 func Markdown(w io.Writer, rep lab.Report, verdicts Verdicts) error {
@@ -43,29 +46,34 @@ func markdownCounts(w io.Writer, s *summary) {
 }
 
 func markdownGroups(w io.Writer, s *summary) {
-	const most = 10
 	gs := append(s.findings(), s.undecided()...)
 	markdownKnown(w, s)
 	if len(gs) == 0 {
 		return
 	}
-	for _, g := range gs[:min(len(gs), most)] {
+	for _, g := range gs[:min(len(gs), mostGroups)] {
 		fmt.Fprintf(w, "- **%s** %s", name(g.outcome), prose(g.sentence()))
 		if c := g.culprit(); c != "" {
 			fmt.Fprintf(w, " Blame: %s.", prose(c))
 		}
 		fmt.Fprintf(w, " Such as %s\n", code(g.examples[0].Cell))
 	}
-	if more := len(gs) - most; more > 0 {
-		fmt.Fprintf(w, "- and %s more in the report\n", count(more, "group"))
-	}
+	more(w, len(gs), "group")
 	fmt.Fprintln(w)
 }
 
+func more(w io.Writer, n int, noun string) {
+	if n > mostGroups {
+		fmt.Fprintf(w, "- and %s more in the report\n", count(n-mostGroups, noun))
+	}
+}
+
 func markdownKnown(w io.Writer, s *summary) {
-	for _, g := range s.expected() {
+	gs := s.expected()
+	for _, g := range gs[:min(len(gs), mostGroups)] {
 		fmt.Fprintf(w, "- known: %s (%s)\n", prose(g.sentence()), code(g.known))
 	}
+	more(w, len(gs), "known group")
 }
 
 // code is an inline code span: the one place in Markdown where nothing is

@@ -1,7 +1,8 @@
 // Package reports renders a run for those who act on it: Terminal for the
 // engineer who just ran it, HTML for everybody after that, JUnit for a CI
-// system, Markdown for its job summary, and the published JSON schemas of the
-// two files all of them are made from.
+// system, Markdown for its job summary, Prometheus and OTLP for what collects
+// numbers, and the published JSON schemas of the two files all of them are made
+// from.
 //
 // Every renderer takes a lab.Report and the run's verdicts, and decides
 // nothing: outcome, cause and blame are the judge's. What this package adds

@@ -18,7 +18,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the files in testdata")
 
-// renderers are the four forms of a run, by the name of their golden file.
+// renderers are the forms of a run, by the name of their golden file.
 var renderers = []struct {
 	name   string
 	render func(io.Writer, lab.Report, Verdicts) error
@@ -27,6 +27,8 @@ var renderers = []struct {
 	{"junit.xml", JUnit},
 	{"summary.md", Markdown},
 	{"index.html", barePage},
+	{"metrics.prom", Prometheus},
+	{"metrics.json", OTLP},
 }
 
 // barePage is a page of a run that kept nothing but its verdicts.
@@ -99,7 +101,7 @@ func TestOrder(t *testing.T) {
 	}
 	back := slices.Clone(forth)
 	slices.Reverse(back)
-	for _, render := range []func(io.Writer, lab.Report, Verdicts) error{plainTerminal, Markdown} {
+	for _, render := range []func(io.Writer, lab.Report, Verdicts) error{plainTerminal, Markdown, Prometheus, OTLP} {
 		var a, b bytes.Buffer
 		if err := errors.Join(render(&a, large.report(), Slice(forth)), render(&b, large.report(), Slice(back))); err != nil {
 			t.Fatal(err)

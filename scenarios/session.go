@@ -87,6 +87,8 @@ func (s *Session) End() error {
 func Render(d *lab.RunDir) error {
 	return errors.Join(
 		d.Replace(lab.JUnitFile, func(w io.Writer) error { return reports.JUnit(w, d.Report, d.Verdicts()) }),
+		d.Replace(lab.MetricsFile, func(w io.Writer) error { return reports.Prometheus(w, d.Report, d.Verdicts()) }),
+		d.Replace(lab.OTLPFile, func(w io.Writer) error { return reports.OTLP(w, d.Report, d.Verdicts()) }),
 		d.Replace(lab.IndexFile, func(w io.Writer) error { return reports.HTML(w, d.Report, d.Verdicts(), d) }),
 	)
 }

@@ -97,7 +97,7 @@ func TestRunAndJudge(t *testing.T) {
 	if d.Report.Judged != d.Report.Cells || d.Report.Counts[lab.Size] == 0 || d.Report.Counts[lab.Classical] == 0 || d.Report.Interrupted {
 		t.Errorf("report %+v", d.Report)
 	}
-	for _, name := range []string{lab.IndexFile, lab.JUnitFile, lab.VerdictsFile, lab.ObservationsFile} {
+	for _, name := range []string{lab.IndexFile, lab.JUnitFile, lab.VerdictsFile, lab.ObservationsFile, lab.MetricsFile, lab.OTLPFile} {
 		if st, err := os.Stat(filepath.Join(hole, name)); err != nil || st.Size() == 0 {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -117,6 +117,9 @@ func TestRunAndJudge(t *testing.T) {
 	exit, stdout, _ = do(t, "report", hole)
 	if again, err := os.ReadFile(filepath.Join(hole, lab.IndexFile)); exit != 0 || err != nil || string(again) != string(page) || !strings.Contains(stdout, hole) {
 		t.Errorf("report: exit %d, %v; the page is the same: %t\n%s", exit, err, string(again) == string(page), stdout)
+	}
+	if exit, stdout, _ := do(t, "report", "--markdown", hole); exit != 0 || !strings.HasPrefix(stdout, "## hybridlab: ") || !strings.Contains(stdout, "over the path's MTU") {
+		t.Errorf("report --markdown: exit %d\n%s", exit, stdout)
 	}
 	if exit, stdout, _ := do(t, "judge", hole); exit != exitFindings || !strings.Contains(stdout, " 0 changed") {
 		t.Errorf("judge: exit %d\n%s", exit, stdout)
