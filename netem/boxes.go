@@ -140,8 +140,8 @@ func (c *cell) add(i int, cause *packet, m box.Made) {
 	}
 	ln := &c.lanes[m.Dir]
 	c.trace.Made++
-	q := packet{lane: ln, flow: cause.flow, made: true, rec: -1, stage: ln.boxes[i] + 1, owned: true, at: cause.at}
-	q.data = c.store.keep(c.build(ln, cause.flow, m))
+	q := packet{lane: ln, flow: cause.flow, made: true, rec: -1, stage: ln.boxes[i] + 1, owned: true, at: cause.at, leg: cause.leg, hop: cause.hop}
+	q.data = c.store.keep(c.build(q.nat(), cause.flow, m))
 	q.l, _ = locate(q.data)
 	t, _ := q.l.tcp(q.data)
 	q.id = q.flow.identify(ln, t)
@@ -150,9 +150,9 @@ func (c *cell) add(i int, cause *packet, m box.Made) {
 	c.run(&q)
 }
 
-// build makes the bytes of a TCP packet on its way through a lane, before the
-// translation at its end.
-func (c *cell) build(ln *lane, f *flow, m box.Made) []byte {
+// build makes the bytes of a TCP packet on its way, before the translation at
+// its end.
+func (c *cell) build(n *nat, f *flow, m box.Made) []byte {
 	src, dst := f.ports.client, f.ports.server
 	if m.Dir == capture.ToClient {
 		src, dst = dst, src
@@ -167,7 +167,7 @@ func (c *cell) build(ln *lane, f *flow, m box.Made) []byte {
 		DataOffset: uint8(header.TCPMinimumSize + len(opts)), Flags: header.TCPFlags(m.Flags), WindowSize: m.Window})
 	copy(t[header.TCPMinimumSize:], opts)
 	copy(t[header.TCPMinimumSize+len(opts):], m.Payload)
-	from, to := tcpip.AddrFromSlice(ln.nat.oldSrc), tcpip.AddrFromSlice(ln.nat.oldDst)
+	from, to := tcpip.AddrFromSlice(n.oldSrc), tcpip.AddrFromSlice(n.oldDst)
 	t.SetChecksum(^checksum.Checksum(t, header.PseudoHeaderChecksum(header.TCPProtocolNumber, from, to, uint16(len(t)))))
 	return append(ipFor(from, to, len(t)), t...)
 }

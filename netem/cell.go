@@ -23,6 +23,8 @@ type cell struct {
 	boxes  []*box.Machine  // client to server; guarded by mu, those that end TCP by themselves
 	relays []*relay        // by box; nil for one that does not end TCP
 	ending []int           // the boxes that end TCP
+	beyond []int           // those of them that are outside
+	slots  []uint16        // of the legs
 	life   context.Context // ends when the cell is closed
 	die    context.CancelFunc
 
@@ -54,7 +56,7 @@ type lane struct {
 	entry  capture.Side
 	shape  Shape
 	back   Shape // the other direction's
-	nat    nat
+	nats   []nat // by leg, of which there is one more than boxes outside
 	stages []stage
 	boxes  []int // index among the stages of each box of the path
 	shaper shaper
@@ -84,7 +86,9 @@ type packet struct {
 	held       bool          // by a box that delays it
 	deed       int           // of a packet made by a box, the index of its BoxDeed, or -1
 	from       *relay        // whose host made it; nil: no host did
+	outside    bool          // the host of a box outside made it
 	leg        int           // boxes that end TCP between the client and its connection
+	hop        int           // those outside among them
 	translated bool          // it has the addresses it leaves with
 	note       string        // what was done to it
 	at         time.Duration // when it came to where it is
@@ -95,13 +99,10 @@ type packet struct {
 const maxCapture = 64 << 20
 
 func newCell(e *Engine, p Path) *cell {
-	c := &cell{engine: e, path: p, key: newKey(p.Seed, p.Name), opened: e.now(), flows: map[flowKey]*flow{}}
+	c := &cell{engine: e, path: p, slots: p.slots(), key: newKey(p.Seed, p.Name), opened: e.now(), flows: map[flowKey]*flow{}}
 	c.flushed.L = &c.mu
 	c.trace.Packets = make([]capture.Packet, 0, 32)
-	v6 := p.Link.V6()
-	target, apparent := TargetAddr(p.Slot, v6), ApparentAddr(p.Slot, v6)
-	up := newNAT(p.Client, target, apparent, p.Server)
-	down := newNAT(p.Server, apparent, target, p.Client)
+	up, down := p.nats()
 	c.lanes[capture.ToServer] = newLane(capture.ToServer, capture.ClientSide, p.Link.Up, p.Link.Down, up)
 	c.lanes[capture.ToClient] = newLane(capture.ToClient, capture.ServerSide, p.Link.Down, p.Link.Up, down)
 	for i := range c.lanes {
@@ -119,9 +120,13 @@ func (c *cell) stand() error {
 		if !program.EndsTCP() {
 			continue
 		}
-		var err error
-		if c.relays[i], err = c.engine.relays.get(c.engine, len(c.ending)); err != nil {
-			return err
+		if program.Layer == box.Outside {
+			c.beyond = append(c.beyond, i)
+		} else {
+			var err error
+			if c.relays[i], err = c.engine.relays.get(c.engine, len(c.ending)); err != nil {
+				return err
+			}
 		}
 		c.ending = append(c.ending, i)
 	}
@@ -129,8 +134,8 @@ func (c *cell) stand() error {
 	return nil
 }
 
-func newLane(dir capture.Direction, entry capture.Side, shape, back Shape, n nat) lane {
-	return lane{dir: dir, entry: entry, shape: shape, back: back, nat: n, stages: chain(shape, back)}
+func newLane(dir capture.Direction, entry capture.Side, shape, back Shape, nats []nat) lane {
+	return lane{dir: dir, entry: entry, shape: shape, back: back, nats: nats, stages: chain(shape, back)}
 }
 
 // place puts boxes between link and server.
@@ -144,7 +149,10 @@ func (ln *lane) place(programs []box.Program) {
 			i, before = n-1-at, 0
 		}
 		stand := boxStage
-		if programs[i].EndsTCP() {
+		switch {
+		case programs[i].Layer == box.Outside:
+			stand = outsideStage
+		case programs[i].EndsTCP():
 			stand = relayStage
 		}
 		boxes = append(boxes, stand(i))
@@ -160,19 +168,25 @@ func (ln *lane) place(programs []box.Program) {
 // now is the time since the cell was opened.
 func (c *cell) now() time.Duration { return c.engine.now() - c.opened }
 
-// input takes a packet addressed to the cell.
-func (c *cell) input(dir capture.Direction, b []byte, l layout) {
+// input takes a packet addressed to the cell, by the slot of one of its legs.
+func (c *cell) input(slot uint16, dir capture.Direction, b []byte, l layout) {
 	c.mu.Lock()
 	if c.closed {
 		c.mu.Unlock()
 		c.engine.stray("cell-closed")
 		return
 	}
-	p := c.receive(&c.lanes[dir], b, l)
-	switch {
+	ln, hop := &c.lanes[dir], slices.Index(c.slots, slot)
+	if i, out := c.emerged(dir, hop); out && !c.full && l.holds(b, ln.nats[hop].oldSrc, ln.nats[hop].oldDst) {
+		c.emerge(i, packet{l: l, lane: ln, hop: hop}, b)
+		c.flush()
+		return
+	}
+	p := c.receive(ln, b, l)
+	switch p.hop = hop; {
 	case c.full:
 		c.drop(&p, "capture-full", "")
-	case !l.holds(b, p.lane.nat.oldSrc, p.lane.nat.oldDst):
+	case !l.holds(b, p.nat().oldSrc, p.nat().oldDst):
 		c.drop(&p, "wrong-source", "neither end of the cell sent this")
 	default:
 		if dir == capture.ToClient {
@@ -183,6 +197,9 @@ func (c *cell) input(dir capture.Direction, b []byte, l layout) {
 	}
 	c.flush()
 }
+
+// nat is the translation at the end of the packet's leg.
+func (p *packet) nat() *nat { return &p.lane.nats[p.hop] }
 
 // receive books a packet and records it.
 func (c *cell) receive(ln *lane, b []byte, l layout) packet {
@@ -273,13 +290,18 @@ func (c *cell) run(p *packet) {
 
 // deliver translates a packet, records it on the far side and hands it over.
 func (c *cell) deliver(p *packet) {
-	c.own(p)
-	if !p.translated {
-		p.lane.nat.apply(p.data, p.l)
-	}
+	c.translate(p)
 	c.trace.Delivered++
 	c.leave(p, "")
 	c.outbox = append(c.outbox, parcel{data: p.data})
+}
+
+// translate gives a packet the addresses of whoever it is handed to.
+func (c *cell) translate(p *packet) {
+	c.own(p)
+	if !p.translated {
+		p.nat().apply(p.data, p.l)
+	}
 }
 
 // leave records a packet on the side it leaves by, or would have left by.

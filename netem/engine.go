@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,15 +15,16 @@ import (
 
 // Path is one cell's way through the engine.
 type Path struct {
-	Slot   uint16        // which pair of virtual addresses, FirstSlot to LastSlot
-	Name   string        // cell id; with Seed it keys every random fate
-	Seed   uint64        // of the run
-	Link   Link          // what the network does
-	Boxes  []box.Program // between link and server, client to server
-	Decoy  uint16        // port at the server's address of another server, for boxes that misroute; 0: there is none
-	TLS    box.Identity  // for boxes that end TLS
-	Client netip.Addr    // real address of the client, of the link's family
-	Server netip.Addr    // real address of the server
+	Slot    uint16        // which pair of virtual addresses, FirstSlot to LastSlot
+	Name    string        // cell id; with Seed it keys every random fate
+	Seed    uint64        // of the run
+	Link    Link          // what the network does
+	Boxes   []box.Program // between link and server, client to server
+	Outside []Outside     // where those of them are that are of the layer box.Outside, in the same order
+	Decoy   uint16        // port at the server's address of another server, for boxes that misroute; 0: there is none
+	TLS     box.Identity  // for boxes that end TLS
+	Client  netip.Addr    // real address of the client, of the link's family
+	Server  netip.Addr    // real address of the server
 }
 
 // Trace is what the engine saw and did.
@@ -91,10 +93,16 @@ func (e *Engine) Open(p Path) error {
 	if e.down {
 		return fmt.Errorf("open cell %q: the engine is shut down", p.Name)
 	}
-	if !e.cells[p.Slot].CompareAndSwap(nil, c) {
-		return fmt.Errorf("open cell %q: slot %d is in use", p.Name, p.Slot)
+	for i, slot := range c.slots {
+		if e.cells[slot].CompareAndSwap(nil, c) {
+			e.used[slot/64] |= 1 << (slot % 64)
+			continue
+		}
+		for _, taken := range c.slots[:i] {
+			e.cells[taken].Store(nil)
+		}
+		return fmt.Errorf("open cell %q: slot %d is in use", p.Name, slot)
 	}
-	e.used[p.Slot/64] |= 1 << (p.Slot % 64)
 	return nil
 }
 
@@ -102,8 +110,13 @@ func (e *Engine) Open(p Path) error {
 const MaxBoxes = 8
 
 func (p Path) validate() error {
-	if p.Slot < FirstSlot || p.Slot > LastSlot {
-		return fmt.Errorf("slot %d is outside %d to %d", p.Slot, FirstSlot, LastSlot)
+	for i, slot := range p.slots() {
+		if slot < FirstSlot || slot > LastSlot {
+			return fmt.Errorf("slot %d is outside %d to %d", slot, FirstSlot, LastSlot)
+		}
+		if slices.Contains(p.slots()[:i], slot) {
+			return fmt.Errorf("slot %d is that of two legs", slot)
+		}
 	}
 	if err := p.Link.Validate(); err != nil {
 		return err
@@ -111,18 +124,25 @@ func (p Path) validate() error {
 	if len(p.Boxes) > MaxBoxes {
 		return fmt.Errorf("%d boxes: at most %d can stand in a row", len(p.Boxes), MaxBoxes)
 	}
-	for _, b := range p.Boxes {
+	if n := p.outsideBefore(len(p.Boxes)); n != len(p.Outside) {
+		return fmt.Errorf("%d boxes are outside and %d of them are somewhere", n, len(p.Outside))
+	}
+	for i, b := range p.Boxes {
 		if err := b.Validate(); err != nil {
 			return err
 		}
-		if b.NeedsDecoy() && p.Decoy == 0 {
+		if b.NeedsDecoy() && p.decoy(p.outsideBefore(i)) == 0 {
 			return fmt.Errorf("box %q: there is no other server to send a connection to", b.Name)
 		}
 		if b.Layer == box.TLS && len(p.TLS.Cert) == 0 {
 			return fmt.Errorf("box %q: there is no certificate for it to show", b.Name)
 		}
 	}
-	for _, a := range []netip.Addr{p.Client, p.Server} {
+	ends := []netip.Addr{p.Client, p.Server}
+	for _, o := range p.Outside {
+		ends = append(ends, o.Addr)
+	}
+	for _, a := range ends {
 		if !a.IsValid() || a.Is4() == p.Link.V6() {
 			return fmt.Errorf("address %s does not fit link %q, which is %s", a, p.Link.Name, p.Link.family())
 		}
@@ -134,9 +154,12 @@ func (p Path) validate() error {
 // ("cell-closed"), and so is what arrives for it later; nothing of the cell
 // is written to the device after Close. It must not be called from out.
 func (e *Engine) Close(slot uint16) (Trace, error) {
-	c := e.cells[slot].Swap(nil)
-	if c == nil {
+	c := e.cells[slot].Load()
+	if c == nil || c.path.Slot != slot || !e.cells[slot].CompareAndSwap(c, nil) {
 		return Trace{}, fmt.Errorf("close slot %d: no cell is open there", slot)
+	}
+	for _, more := range c.slots[1:] {
+		e.cells[more].Store(nil)
 	}
 	return c.close(), nil
 }
@@ -162,7 +185,7 @@ func (e *Engine) Input(pkt []byte) {
 	if toServer {
 		dir = capture.ToServer
 	}
-	c.input(dir, b, l)
+	c.input(slot, dir, b, l)
 	e.timer.help()
 }
 
@@ -197,7 +220,7 @@ func (e *Engine) Shutdown() {
 	e.down = true
 	e.mu.Unlock()
 	for i := range e.cells {
-		if c := e.cells[i].Swap(nil); c != nil {
+		if c := e.cells[i].Swap(nil); c != nil && c.path.Slot == uint16(i) {
 			c.close()
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 
+	"hybridlab/netem/host"
+
 	"gvisor.dev/gvisor/pkg/tcpip/checksum"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 )
@@ -149,22 +151,26 @@ func (c *cell) sendTooBig(p *packet, mtu int) {
 		c.tellBox(p, mtu)
 		return
 	}
-	n := &p.lane.nat
+	n := p.nat()
 	b := tooBig(p.l, c.trace.Packets[p.rec].Data, n.oldDst, n.oldSrc, mtu)
 	c.trace.ICMP++
 	c.record(p.at, p.lane.entry, 1-p.lane.dir, b, fmt.Sprintf("made by the path: too big, MTU %d", mtu))
 	c.outbox = append(c.outbox, parcel{data: b})
 }
 
-// tellBox does the same for what the host of a box sent, and no capture sees
+// tellBox does the same for what a box with a host sent, and no capture sees
 // it. What a box put between other packets has no host that could listen.
 func (c *cell) tellBox(p *packet, mtu int) {
-	if p.from == nil {
+	var host *host.Host // none: the device leads to it
+	switch {
+	case p.from != nil:
+		host = p.from.front
+	case !p.outside:
 		return
 	}
 	c.trace.ICMP++
 	src, dst := p.data[p.l.src:p.l.src+p.l.size], p.data[p.l.dst:p.l.dst+p.l.size]
-	c.outbox = append(c.outbox, parcel{tooBig(p.l, p.data, dst, src, mtu), p.from.front})
+	c.outbox = append(c.outbox, parcel{tooBig(p.l, p.data, dst, src, mtu), host})
 }
 
 // tooBig says what fits, from one address to another.

@@ -120,7 +120,7 @@ func (r *relay) serve(from, to netip.AddrPort, accept func(func(host.Endpoint) b
 		TLS:  c.path.TLS,
 		Dial: func(ctx context.Context, decoy bool) (box.Conn, error) {
 			if decoy {
-				port = c.path.Decoy
+				port = c.path.decoy(c.path.outsideBefore(i))
 			}
 			server, err := r.back.Dial(ctx, host.Dialed{From: from, To: netip.AddrPortFrom(to.Addr(), port)}, c.adopt)
 			if err != nil {
@@ -134,7 +134,7 @@ func (r *relay) serve(from, to netip.AddrPort, accept func(func(host.Endpoint) b
 // relayStage hands a packet to the host it is for.
 func relayStage(i int) stage {
 	return func(c *cell, p *packet) bool {
-		if p.l.proto != protoTCP && p.l.proto != protoICMP && p.l.proto != protoICMPv6 {
+		if !mayEnd(p) {
 			c.drop(p, dropBox, c.boxNote(i, "ends TCP, and this is none"))
 			return false
 		}
@@ -142,18 +142,25 @@ func relayStage(i int) stage {
 		to := r.front
 		if p.lane.dir == capture.ToClient {
 			to = r.back
-			if !p.translated {
-				c.own(p)
-				p.lane.nat.apply(p.data, p.l)
-			}
+			c.translate(p)
 		}
-		if t, ok := p.l.tcp(p.data); ok && p.lane.dir == capture.ToServer && len(t.Payload()) > 0 && p.rec >= 0 && len(c.took) < mostDeedPackets {
-			c.took = append(c.took, p.rec)
-		}
-		c.trace.Delivered++ // the box is an end
+		c.take(p)
 		c.outbox = append(c.outbox, parcel{p.data, to})
 		return false
 	}
+}
+
+// mayEnd reports whether a packet is one for the host of a box that ends TCP.
+func mayEnd(p *packet) bool {
+	return p.l.proto == protoTCP || p.l.proto == protoICMP || p.l.proto == protoICMPv6
+}
+
+// take books a packet as arrived at a box that ends TCP, which is an end.
+func (c *cell) take(p *packet) {
+	if t, ok := p.l.tcp(p.data); ok && p.lane.dir == capture.ToServer && len(t.Payload()) > 0 && p.rec >= 0 && len(c.took) < mostDeedPackets {
+		c.took = append(c.took, p.rec)
+	}
+	c.trace.Delivered++
 }
 
 // relayed sends a packet that a host of a box made on its way.
@@ -168,7 +175,7 @@ func (c *cell) relayed(place int, dir capture.Direction, b []byte, l layout) {
 	c.full = c.store.size+len(b) > maxCapture
 	c.trace.Made++
 	p := packet{data: c.store.keep(b), l: l, lane: ln, made: true, deed: -1, rec: -1, stage: ln.boxes[i] + 1, owned: true, at: c.now(),
-		translated: dir == capture.ToClient, leg: place, from: c.relays[i]}
+		translated: dir == capture.ToClient, leg: place, hop: c.path.outsideBefore(i), from: c.relays[i]}
 	if dir == capture.ToServer {
 		p.leg++
 	}
@@ -190,14 +197,21 @@ func (c *cell) claim(i int, what string) {
 	if c.closed {
 		return
 	}
-	d := c.deed(i, what, -1)
 	if box.Quiet(what) {
+		c.deed(i, what, -1)
 		return
 	}
+	c.claims[i] = c.deedToHello(i, what)
+}
+
+// deedToHello books what a box that ends TCP did to what the client had sent
+// by then.
+func (c *cell) deedToHello(i int, what string) int {
+	d := c.deed(i, what, -1)
 	for _, rec := range c.took {
 		c.trace.Boxes[d].did(rec)
 	}
-	c.claims[i] = d
+	return d
 }
 
 // adopt notes a connection of a box as one of the cell's; false: the cell is

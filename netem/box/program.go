@@ -13,6 +13,10 @@ const (
 	Packet Layer = "packet" // nothing: it looks at packets going by
 	Stream Layer = "stream" // TCP: it reads a stream and opens another connection
 	TLS    Layer = "tls"    // TLS: it decrypts, and encrypts again
+
+	// Outside is a real middlebox, a program that runs elsewhere: what it does
+	// is its own affair, and nobody can write one in a file.
+	Outside Layer = "outside"
 )
 
 var layers = []Layer{Packet, Stream, TLS}
@@ -28,6 +32,9 @@ type Program struct {
 
 // Validate says why the program cannot run.
 func (p Program) Validate() error {
+	if p.Layer == Outside && p.Name != "" && len(p.When)+len(p.Do)+len(p.Otherwise) == 0 {
+		return nil
+	}
 	if p.Name == "" || !slices.Contains(layers, p.Layer) {
 		return fmt.Errorf("box %q: layer %q is none of %v", p.Name, p.Layer, layers)
 	}
