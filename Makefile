@@ -58,7 +58,7 @@ bench: build ## cells per second, start-up, memory: the figures that are promise
 	@$(GO) test -run '^$$' -bench . ./netem/... ./lab/wire ./lab/capture | grep ^Benchmark
 	@if command -v chromium >/dev/null; then $(GO) test -tags browser -run '^$$' -bench PageInBrowser -benchtime 1x ./reports | grep ^Benchmark; fi
 
-images: build ## build the peer images
+images: build ## build the images of peers and middleboxes
 	@$(BIN) images build
 
 clean: build ## remove every container, network and image of ours, and the build

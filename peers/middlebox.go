@@ -21,6 +21,8 @@ type Middlebox struct {
 	Folder string // docker/<Folder> holds its Dockerfile
 	Suite  string // Debian suite its image is built from
 	Fix    string // what mends what it is known to break; empty: nothing is known
+	// Others is what becomes of a client that asks for another name.
+	Others Others
 	// EndsTLS: it answers the client's handshake itself and makes another with
 	// the server. Otherwise the client's handshake is the server's.
 	EndsTLS bool
@@ -31,6 +33,16 @@ type Middlebox struct {
 	beside  *agent.Command // a program that runs as long as the container does; nil: none
 	says    []string       // the command that prints its version on its first line
 }
+
+// Others is what a middlebox does with those who ask for a name that is not the
+// server's, or for none that it can read.
+type Others string
+
+const (
+	OthersServed  Others = ""        // the same as with everybody: it does not look
+	OthersDecoyed Others = "decoyed" // they come to the decoy
+	OthersRefused Others = "refused" // their connection ends, or goes on without an answer
+)
 
 // Between is where a middlebox stands.
 type Between struct {
@@ -72,42 +84,4 @@ func LookupMiddlebox(id string) (Middlebox, error) {
 		ids = append(ids, m.ID)
 	}
 	return Middlebox{}, fmt.Errorf("look up middlebox %q: want one of %s", id, strings.Join(ids, ", "))
-}
-
-// middleboxes has one row per program, way of use and version, sorted by id.
-var middleboxes = []Middlebox{
-	{
-		ID: "haproxy-sni@trixie", Folder: "haproxy", Suite: "trixie",
-		About:   "HAProxy in TCP mode routes by SNI once a whole hello is there",
-		command: haproxyRouter("tcp-request inspect-delay 5s\n  tcp-request content accept if { req.ssl_hello_type 1 }"),
-		says:    []string{"sh", "-c", "haproxy -v | head -n 1"},
-	},
-}
-
-// haproxyRouter is HAProxy in TCP mode; rule is how it waits for the hello.
-func haproxyRouter(rule string) func(Between) agent.Command {
-	return func(b Between) agent.Command {
-		return agent.Command{
-			Argv: []string{"haproxy", "-db", "-f", "{dir}/haproxy.cfg"},
-			Files: map[string][]byte{"haproxy.cfg": fmt.Appendf(nil, `global
-  log stdout format raw local0
-  nbthread 1
-defaults
-  log global
-  mode tcp
-  timeout connect 5s
-  timeout client 20s
-  timeout server 20s
-frontend in
-  bind %s
-  %s
-  use_backend named if { req.ssl_sni -i %s }
-  default_backend others
-backend named
-  server s %s
-backend others
-  server s %s
-`, b.Listen, rule, b.SNI, b.Backend, b.Decoy)},
-		}
-	}
 }

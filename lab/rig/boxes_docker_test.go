@@ -9,7 +9,7 @@ import (
 	"hybridlab/lab"
 )
 
-var everyBox = flag.Bool("every", false, "put the whole sample of boxes between containers, not three")
+var everyBox = flag.Bool("every", false, "put the whole sample of boxes between containers, not three, and try every middlebox, not one")
 
 // sample are boxes of each layer between stock stacks on kernel TCP, and what
 // must come of each; the first three are those of every run.

@@ -77,38 +77,61 @@ func imageChecks(ctx context.Context, d *docker.Daemon) []Check {
 
 type folder struct{ name, folder, suite string }
 
-// folders are the images that all peers and the path need, each once.
-func folders() []folder { return foldersOf(peers.Table()) }
+// folders are the images that the path, all peers and all middleboxes need,
+// each once.
+func folders() []folder { return foldersOf(peers.Table(), peers.Middleboxes()) }
 
-func foldersOf(rows []peers.Peer) []folder {
+func foldersOf(rows []peers.Peer, middleboxes []peers.Middlebox) []folder {
 	out := []folder{{pathFolder + "-" + pathSuite, pathFolder, pathSuite}}
-	for _, p := range rows {
-		f := folder{p.Folder + "-" + p.Suite, p.Folder, p.Suite}
-		if p.Missing == "" && !slices.Contains(out, f) {
+	add := func(name, suite string) {
+		if f := (folder{name + "-" + suite, name, suite}); !slices.Contains(out, f) {
 			out = append(out, f)
 		}
+	}
+	for _, p := range rows {
+		if p.Missing == "" {
+			add(p.Folder, p.Suite)
+		}
+	}
+	for _, m := range middleboxes {
+		add(m.Folder, m.Suite)
 	}
 	return out
 }
 
-// ErrPeer is wrapped by errors about a peer's name that are the user's.
-var ErrPeer = errors.New("no such peer")
+// ErrPeer is wrapped by errors about a peer's or a middlebox's name that are
+// the user's.
+var ErrPeer = errors.New("no such peer or middlebox")
 
-// BuildImages builds the images of the path and of the peers, all of them
-// where none is named; with fresh also those that are there, with the newest
-// packages.
+// named are the images of these peers and middleboxes.
+func named(ids []lab.PeerID) ([]folder, error) {
+	var rows []peers.Peer
+	var middleboxes []peers.Middlebox
+	for _, id := range ids {
+		p, err := peers.Lookup(id)
+		m, noBox := peers.LookupMiddlebox(string(id))
+		switch {
+		case err == nil:
+			rows = append(rows, p)
+		case noBox == nil:
+			middleboxes = append(middleboxes, m)
+		default:
+			return nil, fmt.Errorf("%w: %w; %w", ErrPeer, err, noBox)
+		}
+	}
+	return foldersOf(rows, middleboxes), nil
+}
+
+// BuildImages builds the images of the path and of the peers and middleboxes,
+// all of them where none is named; with fresh also those that are there, with
+// the newest packages.
 func BuildImages(ctx context.Context, w io.Writer, fresh bool, ids ...lab.PeerID) error {
 	wanted := folders()
 	if len(ids) > 0 {
-		var rows []peers.Peer
-		for _, id := range ids {
-			p, err := peers.Lookup(id)
-			if err != nil {
-				return fmt.Errorf("%w: %w", ErrPeer, err)
-			}
-			rows = append(rows, p)
+		var err error
+		if wanted, err = named(ids); err != nil {
+			return err
 		}
-		wanted = foldersOf(rows)
 	}
 	d, err := docker.Connect(ctx)
 	if err != nil {

@@ -78,11 +78,11 @@ func imagesCommand() *cobra.Command {
 	list := func(cmd *cobra.Command, _ []string) error {
 		return labError(rig.ListImages(cmd.Context(), cmd.OutOrStdout()))
 	}
-	cmd := &cobra.Command{Use: "images", Short: "List or build the peers' images", Args: cobra.NoArgs, RunE: list}
+	cmd := &cobra.Command{Use: "images", Short: "List or build the images of peers and middleboxes", Args: cobra.NoArgs, RunE: list}
 	var fresh bool
 	build := &cobra.Command{
-		Use:   "build [PEER...]",
-		Short: "Build the images that are missing: of these peers, or of all",
+		Use:   "build [PEER|MIDDLEBOX...]",
+		Short: "Build the images that are missing: of these peers and middleboxes, or of all",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var ids []lab.PeerID
 			for _, a := range args {

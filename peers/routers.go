@@ -1,0 +1,63 @@
+package peers
+
+import (
+	"fmt"
+
+	"hybridlab/peers/agent"
+)
+
+// Routers by SNI: they look at the first bytes and pass every byte on.
+
+// haproxyRouter is HAProxy in TCP mode; wait is how it waits for the hello.
+func haproxyRouter(wait string) func(Between) agent.Command {
+	return func(b Between) agent.Command {
+		return agent.Command{
+			Argv: []string{"haproxy", "-db", "-f", "{dir}/haproxy.cfg"},
+			Files: map[string][]byte{"haproxy.cfg": fmt.Appendf(nil, `global
+  log stdout format raw local0
+  nbthread 1
+defaults
+  log global
+  mode tcp
+  timeout connect 5s
+  timeout client 20s
+  timeout server 20s
+frontend in
+  bind %s
+  %s
+  use_backend named if { req.ssl_sni -i %s }
+  default_backend others
+backend named
+  server s %s
+backend others
+  server s %s
+`, b.Listen, wait, b.SNI, b.Backend, b.Decoy)},
+		}
+	}
+}
+
+// nginxPreread is nginx's stream module.
+func nginxPreread(b Between) agent.Command {
+	return agent.Command{
+		Argv: []string{"nginx", "-p", "{dir}", "-c", "{dir}/nginx.conf", "-e", "stderr"},
+		Files: map[string][]byte{"nginx.conf": fmt.Appendf(nil, `load_module /usr/lib/nginx/modules/ngx_stream_module.so;
+daemon off;
+master_process off;
+pid nginx.pid;
+error_log stderr info;
+events { worker_connections 64; }
+stream {
+  map $ssl_preread_server_name $to {
+    %s %s;
+    default %s;
+  }
+  server {
+    listen %s;
+    ssl_preread on;
+    proxy_connect_timeout 5s;
+    proxy_pass $to;
+  }
+}
+`, b.SNI, b.Backend, b.Decoy, b.Listen)},
+	}
+}
