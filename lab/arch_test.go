@@ -28,6 +28,7 @@ var arrows = map[string][]string{
 	"netem":                   {"lab/capture", "lab/yaml", "netem/box", "netem/host"}, // the engine records packets; links are files; boxes are stages, and some end TCP
 	"netem/netstack":          {"netem", "netem/host", "netem/box", "lab/capture"},    // feeds the engine
 	"netem/tun":               {"netem", "docker/control", "lab/capture"},             // feeds the engine, driven from outside
+	"netem/tc":                {"netem"},                                              // what a link says, to the kernel
 	"peers":                   {"lab", "lab/wire", "peers/agent", "peers/browser", "peers/crafted"},
 	"peers/crafted":           {"lab/wire"}, // our own TLS speaks the same code points; the judge does not import it
 	"peers/agent":             {"docker/control"},
@@ -42,8 +43,8 @@ var arrows = map[string][]string{
 	"fixtures":                nil,                                                                 // data; the catalogue of boxes is read by the wiring as well as by tests
 	"lab/triage":              {"lab", "lab/wire"},                                                 // pure: what to run next, never how
 	"scenarios":               {"fixtures", "lab", "lab/wire", "lab/rig", "lab/triage", "reports"}, // fixtures: the lab's known deviations
-	"lab/rig":                 {"lab", "lab/triage", "lab/wire", "lab/capture", "lab/yaml", "fixtures", "netem", "netem/box", "netem/netstack", "netem/tun", "peers", "peers/agent", "docker", "docker/control"},
-	"lab/cmd/hybridlab":       {"lab", "lab/wire", "lab/compare", "lab/gate", "lab/rig", "lab/triage", "netem/box", "scenarios", "reports", "docker", "netem", "netem/tun", "peers", "peers/agent"},
+	"lab/rig":                 {"lab", "lab/triage", "lab/wire", "lab/capture", "lab/yaml", "fixtures", "netem", "netem/box", "netem/netstack", "netem/tun", "netem/tc", "peers", "peers/agent", "docker", "docker/control"},
+	"lab/cmd/hybridlab":       {"lab", "lab/wire", "lab/compare", "lab/gate", "lab/rig", "lab/triage", "netem/box", "scenarios", "reports", "docker", "netem", "netem/tc", "netem/tun", "peers", "peers/agent"},
 }
 
 // testOnly: what any package's tests may import, and only tests.
@@ -62,7 +63,7 @@ var soleImporters = []struct {
 	{"github.com/gopacket/gopacket", []string{"lab/capture"}, "pcapng only"},
 	{"github.com/cloudflare/circl", []string{"peers/crafted"}, "KEMs for the peer we wrote, never for the judge"},
 	{"gvisor.dev/gvisor", []string{"netem", "netem/host", "netem/netstack"}, "headers for the engine, stacks for the embedded fabric and for boxes that end TCP"},
-	{"github.com/vishvananda/netlink", []string{"netem/tun", "peers/agent"}, "only code inside a container configures a network"},
+	{"github.com/vishvananda/netlink", []string{"netem/tun", "netem/tc", "peers/agent"}, "only code inside a container configures a network, and the kernel driver when it is asked to"},
 	{"github.com/onsi/", []string{"scenarios"}, "testing elsewhere"},
 	{"github.com/goccy/go-yaml", []string{"lab/yaml"}, "one strict decoder"},
 	{"golang.org/x/perf", []string{"lab/stats"}, "tests and intervals"},
@@ -168,7 +169,7 @@ func TestEveryPackageSaysWhatItIs(t *testing.T) {
 }
 
 // parsers are the packages that read bytes from peers, packets or people.
-var parsers = []string{"lab", "lab/wire", "lab/capture", "lab/yaml", "netem", "netem/box", "peers", "peers/agent", "peers/browser", "peers/crafted", "docker/control"}
+var parsers = []string{"lab", "lab/wire", "lab/capture", "lab/yaml", "netem", "netem/box", "netem/tc", "peers", "peers/agent", "peers/browser", "peers/crafted", "docker/control"}
 
 func TestEveryParserIsFuzzed(t *testing.T) {
 	fuzzed := map[string]bool{}

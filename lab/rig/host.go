@@ -12,6 +12,7 @@ import (
 
 	"hybridlab/docker"
 	"hybridlab/lab"
+	"hybridlab/netem/tc"
 	"hybridlab/peers"
 )
 
@@ -29,6 +30,7 @@ func Doctor(ctx context.Context) []Check {
 		{"go", true, runtime.Version() + " " + runtime.GOOS + "/" + runtime.GOARCH, false},
 		{"kernel", true, kernel(), false},
 		{"embedded fabric", true, "needs nothing: no root, no Docker", false},
+		netemCheck(),
 	}
 	d, err := docker.Connect(ctx)
 	if err != nil {
@@ -37,6 +39,18 @@ func Doctor(ctx context.Context) []Check {
 	defer d.Close()
 	checks = append(checks, Check{"docker", true, "Engine " + d.Version + " " + d.Arch, true}, tunCheck())
 	return append(checks, imageChecks(ctx, d)...)
+}
+
+// netemCheck looks for what hybridlab tc needs, and nothing else does.
+func netemCheck() Check {
+	switch err := tc.Probe(); {
+	case err == nil:
+		return Check{"sch_netem", true, "hybridlab tc can apply links", false}
+	case errors.Is(err, tc.ErrNoNetem):
+		return Check{"sch_netem", false, "hybridlab tc cannot apply links: " + tc.ErrNoNetem.Error(), false}
+	default:
+		return Check{"sch_netem", false, "not known: " + err.Error(), false}
+	}
 }
 
 func kernel() string {
