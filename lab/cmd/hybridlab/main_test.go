@@ -54,6 +54,15 @@ func TestBadInput(t *testing.T) {
 		{"doctor --need beer", 2, "docker"},
 		{"peers --fabric embedded nginx@trixie", 2, "go@1.26"},
 		{"images build nginx@sid", 2, "nginx@trixie"},
+		{"tc --link loss1", 2, "--dev"},
+		{"tc --link loss9 --dev lo", 2, "loss5"},
+		{"tc --link loss1 --dev no-such-dev", 2, "lo"},
+		{"tc --clear --dev no-such-dev", 2, "lo"},
+		{"tc --clear --link loss1 --dev lo", 2, "clear"},
+		{"tc --link loss1 --dir sideways --dev lo", 2, "up or down"},
+		{"tc --link mtu1280-icmp-eaten --dev lo", 2, "too_big: eat"},
+		{"tc --link lose-syn --dry-run", 2, "loss.nth: netem draws lots"},
+		{"tc --clear --dev lo", 3, "no link on it"},
 	} {
 		exit, _, stderr := do(t, strings.Fields(tt.line)...)
 		if exit != tt.exit || !strings.Contains(stderr, tt.want) {
