@@ -29,8 +29,9 @@ var arrows = map[string][]string{
 	"netem/netstack":          {"netem", "netem/host", "netem/box", "lab/capture"},    // feeds the engine
 	"netem/tun":               {"netem", "docker/control", "lab/capture"},             // feeds the engine, driven from outside
 	"netem/tc":                {"netem"},                                              // what a link says, to the kernel
-	"peers":                   {"lab", "lab/wire", "peers/agent", "peers/browser", "peers/crafted"},
+	"peers":                   {"lab", "lab/wire", "peers/agent", "peers/browser", "peers/crafted", "peers/config"},
 	"peers/crafted":           {"lab/wire"}, // our own TLS speaks the same code points; the judge does not import it
+	"peers/config":            nil,          // leaf: what a configuration file says about TLS
 	"peers/agent":             {"docker/control"},
 	"peers/browser":           {"lab"},            // what a browser says of a connection is a lab.End
 	"docker":                  {"docker/control"}, // knows containers, not TLS or cells
@@ -43,7 +44,7 @@ var arrows = map[string][]string{
 	"fixtures":                nil,                                                                 // data; the catalogue of boxes is read by the wiring as well as by tests
 	"lab/triage":              {"lab", "lab/wire"},                                                 // pure: what to run next, never how
 	"scenarios":               {"fixtures", "lab", "lab/wire", "lab/rig", "lab/triage", "reports"}, // fixtures: the lab's known deviations
-	"lab/rig":                 {"lab", "lab/triage", "lab/wire", "lab/capture", "lab/yaml", "fixtures", "netem", "netem/box", "netem/netstack", "netem/tun", "netem/tc", "peers", "peers/agent", "docker", "docker/control"},
+	"lab/rig":                 {"lab", "lab/triage", "lab/wire", "lab/capture", "lab/yaml", "fixtures", "netem", "netem/box", "netem/netstack", "netem/tun", "netem/tc", "peers", "peers/agent", "docker", "docker/control", "peers/config"},
 	"lab/cmd/hybridlab":       {"lab", "lab/wire", "lab/compare", "lab/gate", "lab/rig", "lab/triage", "netem/box", "scenarios", "reports", "docker", "netem", "netem/tc", "netem/tun", "peers", "peers/agent"},
 }
 

@@ -45,8 +45,18 @@ type PeerInfo struct {
 	Server      Capability `json:"server"`
 	Unavailable string     `json:"unavailable,omitempty"` // why the peer cannot be used here
 	// Rules are those of a peer that the lab has no row for, as its image
-	// declares them: without them the run could not be judged again.
+	// declares or its configuration file makes them: without them the run could not be judged again.
 	Rules *Rules `json:"rules,omitempty"`
+	// Config is the user's file that a row's server was configured by.
+	Config *ConfigInfo `json:"config,omitempty"`
+}
+
+// ConfigInfo is what a configuration file said about TLS, each line with its
+// number.
+type ConfigInfo struct {
+	File  string   `json:"file"`
+	Taken []string `json:"taken"`          // what the server was told
+	Left  []string `json:"left,omitempty"` // what concerns TLS and is the lab's to say, as certificates are
 }
 
 // BoxInfo is the provenance of a middlebox and what it did in the run.

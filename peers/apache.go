@@ -3,6 +3,9 @@ package peers
 import (
 	"fmt"
 	"regexp"
+	"strings"
+
+	"hybridlab/peers/config"
 )
 
 // apache is the HTTP server with mod_ssl and its event workers. A list of
@@ -16,6 +19,7 @@ func apache() service {
 	return service{
 		argv:    []string{"apache2", "-D", "FOREGROUND", "-d", "{dir}", "-f", "{dir}/apache.conf"},
 		files:   func(r Request) map[string][]byte { return map[string][]byte{"apache.conf": apacheConf(r)} },
+		reads:   config.Apache,
 		limits:  openssl{}.express,
 		ready:   "resuming normal operations", // it listens before it has read its group list
 		refused: regexp.MustCompile(`SSLOpenSSLConfCmd Groups`),
@@ -27,9 +31,12 @@ func apache() service {
 }
 
 func apacheConf(r Request) []byte {
-	groups := ""
+	settings := []string{"SSLProtocol all -SSLv3 -TLSv1 -TLSv1.1", "SSLSessionTickets off"}
 	if !r.Offer.Default() {
-		groups = "SSLOpenSSLConfCmd Groups " + opensslGroups(r.Offer)
+		settings = append(settings, "SSLOpenSSLConfCmd Groups "+opensslGroups(r.Offer))
+	}
+	if r.config != nil {
+		settings = r.config.At("")
 	}
 	return fmt.Appendf(nil, `Listen %[1]s
 ServerName %[2]s
@@ -58,11 +65,9 @@ CustomLog /dev/stdout connection
 SSLEngine on
 SSLCertificateFile %[4]s
 SSLCertificateKeyFile %[5]s
-SSLProtocol all -SSLv3 -TLSv1 -TLSv1.1
-SSLSessionTickets off
 %[6]s
 Redirect 200 /
 ErrorDocument 200 "hybridlab"
 </VirtualHost>
-`, r.Addr, ServerName, r.seconds(), certFile, keyFile, groups)
+`, r.Addr, ServerName, r.seconds(), certFile, keyFile, strings.Join(settings, "\n"))
 }

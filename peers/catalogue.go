@@ -60,7 +60,7 @@ func (c Catalogue) row(id lab.PeerID) (Peer, error) {
 			ids = append(ids, string(p.ID)) // many: named only to those who look for one
 		}
 	}
-	return Peer{}, fmt.Errorf("look up peer %q: want one of %s; or bring an image of your own (--peer NAME@VERSION=IMAGE)", id, strings.Join(ids, ", "))
+	return Peer{}, fmt.Errorf("look up peer %q: want one of %s; or bring an image (--peer NAME@VERSION=IMAGE) or a configuration file (--peer NAME@VERSION=ROW:FILE) of your own", id, strings.Join(ids, ", "))
 }
 
 // Image is a container image that the user gives for a peer.
@@ -73,11 +73,11 @@ type Image struct {
 // ownID is what a peer may be called: it becomes part of cell ids.
 var ownID = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]*@[A-Za-z0-9][A-Za-z0-9._-]*$`)
 
-// ParseOwn reads "NAME@VERSION=IMAGE".
+// ParseOwn reads "NAME@VERSION=IMAGE" or "NAME@VERSION=ROW:FILE".
 func ParseOwn(spec string) (id lab.PeerID, ref string, err error) {
 	name, ref, _ := strings.Cut(spec, "=")
 	if !ownID.MatchString(name) || ref == "" {
-		return "", "", fmt.Errorf("read peer %q: want NAME@VERSION=IMAGE, such as nginx@mine=registry.example/nginx:1.30", spec)
+		return "", "", fmt.Errorf("read peer %q: want NAME@VERSION=IMAGE, such as nginx@mine=registry.example/nginx:1.30, or NAME@VERSION=ROW:FILE, such as nginx@mine=nginx@trixie:nginx.conf", spec)
 	}
 	return lab.PeerID(name), ref, nil
 }

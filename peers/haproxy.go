@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"hybridlab/lab"
+	"hybridlab/peers/config"
 )
 
 // haproxy answers by itself, without a backend; as a client it asks one. A list
@@ -26,6 +27,7 @@ func haproxy(extra string, library openssl) service {
 				"both.pem":    slices.Concat(r.Identity.Cert, r.Identity.Key),
 			}
 		},
+		reads: config.HAProxy,
 		limits: func(role lab.Role, o lab.Offer) error {
 			if old && role == lab.ClientRole && !o.Default() {
 				return unsupported("a server line has no curves before HAProxy 3.0")
@@ -46,10 +48,15 @@ func haproxyConf(r Request, curve, extra string) []byte {
 	if !r.Offer.Default() {
 		extra += " curves " + opensslGroups(r.Offer)
 	}
+	global := ""
+	if r.config != nil {
+		global, extra = strings.Join(r.config.At(config.Global), "\n  "), strings.Join(r.config.At(config.Bind), " ")
+	}
 	return fmt.Appendf(nil, `global
   log stdout format raw local0
   maxconn 1000
   nbthread 1
+  %[5]s
 defaults
   log global
   mode http
@@ -60,7 +67,7 @@ frontend lab
   log-format "client: %%ci, status: %%ST, group: %[3]s, version: %%sslv"
   error-log-format "client: %%ci, failed: %%[fc_err_str], %%[ssl_fc_err_str]"
   http-request return status 200 content-type text/plain string "hybridlab\n"
-`, r.seconds(), r.Addr, curve, extra)
+`, r.seconds(), r.Addr, curve, extra, global)
 }
 
 // haproxyProxy passes everything on to the address over TLS, once. What it has

@@ -3,6 +3,9 @@ package peers
 import (
 	"fmt"
 	"regexp"
+	"strings"
+
+	"hybridlab/peers/config"
 )
 
 // nginx answers from a server block of its own, in the versions given; own
@@ -13,9 +16,14 @@ import (
 // It runs as one process: a master that forks a worker differs in nothing a
 // client can see.
 func nginx(versions, own string, library openssl) service {
+	reads := config.Nginx
+	if library.flat {
+		reads = config.Nginx122
+	}
 	return service{
 		argv:    []string{"nginx", "-p", "{dir}", "-c", "{dir}/nginx.conf", "-e", "stderr"},
 		files:   func(r Request) map[string][]byte { return map[string][]byte{"nginx.conf": nginxConf(r, versions, own)} },
+		reads:   reads,
 		limits:  library.express,
 		proxy:   func(r Request) map[string][]byte { return map[string][]byte{"nginx.conf": nginxProxy(r, versions)} },
 		refused: regexp.MustCompile(`SSL_CTX_set1_curves_list\(|SSL_CONF_cmd\("Groups"`),
@@ -26,9 +34,12 @@ func nginx(versions, own string, library openssl) service {
 }
 
 func nginxConf(r Request, versions, own string) []byte {
-	groups := ""
+	settings := []string{"ssl_protocols " + versions, "ssl_prefer_server_ciphers " + own}
 	if !r.Offer.Default() {
-		groups = "ssl_ecdh_curve " + opensslGroups(r.Offer) + ";"
+		settings = append(settings, "ssl_ecdh_curve "+opensslGroups(r.Offer))
+	}
+	if r.config != nil {
+		settings = r.config.At("")
 	}
 	return fmt.Appendf(nil, `daemon off;
 master_process off;
@@ -44,14 +55,12 @@ http {
     ssl_certificate_key %s;
     client_header_timeout %ds;
     keepalive_timeout 0;
-    ssl_protocols %s;
-    ssl_prefer_server_ciphers %s;
-    %s
+    %s;
     default_type text/plain;
     return 200 "hybridlab\n";
   }
 }
-`, r.Addr, certFile, keyFile, r.seconds(), versions, own, groups)
+`, r.Addr, certFile, keyFile, r.seconds(), strings.Join(settings, ";\n    "))
 }
 
 // nginxProxy passes everything on to the address over TLS. Before 1.23.4 it

@@ -161,6 +161,10 @@ func (d openssl) command(r Request) agent.Command {
 			cmd.Files[chainFile] = above
 			cmd.Argv = append(cmd.Argv, "-cert_chain", fileIn(chainFile))
 		}
+		if r.config != nil {
+			cmd.Files[opensslFile] = r.configText
+			cmd.Env = append(cmd.Env, "OPENSSL_CONF="+fileIn(opensslFile))
+		}
 		cmd.Ready = "ACCEPT"
 	} else {
 		// -ign_eof: the end of standard input is not the end of the session;
@@ -179,6 +183,9 @@ func (d openssl) command(r Request) agent.Command {
 	}
 	return cmd
 }
+
+// opensslFile is the user's openssl.cnf.
+const opensslFile = "openssl.cnf"
 
 func (openssl) exclusive() bool { return true }
 

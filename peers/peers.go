@@ -27,6 +27,7 @@ import (
 	"hybridlab/lab"
 	"hybridlab/lab/wire"
 	"hybridlab/peers/agent"
+	"hybridlab/peers/config"
 )
 
 // ServerName is the name every server certificate is for, and every client
@@ -61,6 +62,9 @@ type Request struct {
 	// Identity is what a server shows, different for every instance, so that
 	// a client can tell whom it reached.
 	Identity Identity
+	// config is the file that the server is to be configured by; nil: none.
+	config     *config.Config
+	configText []byte // the whole file
 	// Shape is how a crafted peer builds and cuts its hello; other peers take
 	// the zero value only.
 	Shape Shape
@@ -97,7 +101,8 @@ type Peer struct {
 	Rules   lab.Rules    // how it chooses
 
 	driver driver
-	local  stack // nil: it runs in containers only
+	local  stack       // nil: it runs in containers only
+	config *Configured // by a file of the user's; nil: by the row
 
 	set      setter        // nil: it takes no settings
 	settings []lab.Setting // those it has
@@ -195,6 +200,9 @@ func (p Peer) express(role lab.Role, o lab.Offer) error {
 	if !p.Plays(role) {
 		return unsupported("%s cannot be a %s", p.ID, role)
 	}
+	if p.config != nil && !o.Default() {
+		return unsupported("%s says which groups", p.config.Name)
+	}
 	if role == lab.ServerRole && o.Explicit() {
 		return unsupported("key shares are the client's to send or withhold: %s says nothing to a server", o)
 	}
@@ -212,6 +220,9 @@ func (p Peer) Command(r Request) (agent.Command, error) {
 	}
 	if err := r.check(); err != nil {
 		return agent.Command{}, err
+	}
+	if p.config != nil {
+		r.config, r.configText = &p.config.Config, p.config.text
 	}
 	cmd := p.driver.command(r)
 	if cmd.Timeout == 0 && (r.Role == lab.ClientRole || p.Exclusive()) { // other servers live as long as the run

@@ -14,6 +14,7 @@ import (
 	"hybridlab/lab"
 	"hybridlab/lab/wire"
 	"hybridlab/peers/agent"
+	"hybridlab/peers/config"
 )
 
 // service is a web server or proxy that stays up: told what to do by a
@@ -30,6 +31,9 @@ type service struct {
 	// files are the configuration and whatever it needs beside the
 	// certificate and the key.
 	files func(Request) map[string][]byte
+	// reads is the language of its configuration, where a file of the user's
+	// can say how it speaks TLS; nil: none can.
+	reads config.Language
 	// limits is what its configuration cannot express.
 	limits func(lab.Role, lab.Offer) error
 	// proxy is its configuration as a TLS client: in front of an https server,

@@ -16,7 +16,7 @@ import (
 // Axes choose cells, for both front ends. Lists may hold "*".
 type Axes struct {
 	Fabric           string   // embedded, containers or auto
-	Own              []string // the user's images as peers, each NAME@VERSION=IMAGE
+	Own              []string // the user's own peers, each NAME@VERSION=IMAGE or NAME@VERSION=ROW:FILE
 	Clients, Servers []string // empty: the level's, as all lists, and the user's own
 	Groups, Links    []string
 	LinkFile         string   // YAML with links of the user's own; empty: none

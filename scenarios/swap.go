@@ -16,23 +16,32 @@ import (
 type Contender struct {
 	Name   string // as the user wrote it
 	ID     lab.PeerID
-	Own    []string   // its image, where it is the user's: NAME@VERSION=IMAGE
+	Own    []string   // where it is the user's: NAME@VERSION=IMAGE or NAME@VERSION=ROW:FILE
 	Groups *lab.Offer // what it is set up for; nil: whatever the cases say
 }
 
-// ParseContender reads a peer's id, or NAME@VERSION=IMAGE for an image, or
-// either followed by a slash and the list of groups it is set up for:
+// ParseContender reads a peer's id, or NAME@VERSION=IMAGE for an image,
+// ROW:FILE or NAME@VERSION=ROW:FILE for a row of the table with a configuration
+// file, or an id or an image followed by a slash and the list of groups it is set up for:
 // "openssl@trixie/x25519mlkem768>x25519". Slashes of an image's reference are
 // its own, so a list comes before the image: "nginx@mine/x25519=my/nginx".
 func ParseContender(s string) (Contender, error) {
 	c := Contender{Name: s}
+	if id, ok := rig.IsConfigured(s); ok {
+		c.Own = []string{string(id) + "=" + s}
+		c.ID, c.Groups = id, &lab.Offer{} // the file says which
+		return c, nil
+	}
 	peer, image, own := cutOutsideBraces(s, '=')
 	id, groups, pinned := cutOutsideBraces(peer, '/')
 	if c.ID = lab.PeerID(id); id == "" || own && image == "" {
-		return c, fmt.Errorf("read peer %q: want an id such as nginx@trixie, or NAME@VERSION=IMAGE, either with /GROUPS after the id", s)
+		return c, fmt.Errorf("read peer %q: want an id such as nginx@trixie, NAME@VERSION=IMAGE, either with /GROUPS after the id, or nginx@trixie:nginx.conf", s)
 	}
 	if own {
 		c.Own = []string{id + "=" + image}
+		if _, ok := rig.IsConfigured(image); ok && !pinned {
+			c.Groups = &lab.Offer{}
+		}
 	}
 	if pinned {
 		o, err := lab.ParseOffer(groups)

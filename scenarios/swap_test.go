@@ -16,6 +16,8 @@ func TestParseContender(t *testing.T) {
 		{"nginx@mine/x25519=localhost:5000/nginx", "nginx@mine", "nginx@mine=localhost:5000/nginx", "x25519"},
 		{"crafted{pad=1449,cut=100}/x25519", "crafted{pad=1449,cut=100}", "", "x25519"},
 		{"openssl@trixie/default", "openssl@trixie", "", "default"},
+		{"nginx@trixie:etc/my nginx.conf", "nginx@trixie-my-nginx.conf", "nginx@trixie-my-nginx.conf=nginx@trixie:etc/my nginx.conf", "default"},
+		{"nginx@new=nginx@trixie:a/b=c.conf", "nginx@new", "nginx@new=nginx@trixie:a/b=c.conf", "default"},
 	} {
 		c, err := ParseContender(tt.text)
 		groups := ""

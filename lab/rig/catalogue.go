@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"slices"
 	"strings"
 
 	"hybridlab/docker"
 	"hybridlab/lab"
 	"hybridlab/peers"
+	"hybridlab/peers/config"
 )
 
 // Catalogue is the peers of a run as the planner, the judge and the fabrics
@@ -29,15 +32,16 @@ func (c Catalogue) all() peers.Catalogue {
 	return c.rows
 }
 
-// Bring adds the user's images, each given as NAME@VERSION=IMAGE, to the
-// table. An image that is not here is pulled.
+// Bring adds the user's own peers to the table: images, each given as
+// NAME@VERSION=IMAGE, and rows of the table with a configuration file,
+// NAME@VERSION=ROW:FILE. An image that is not here is pulled.
 func Bring(ctx context.Context, k Kind, specs []string) (Catalogue, error) {
 	var c Catalogue
 	if len(specs) == 0 {
 		return c, nil
 	}
 	if k != Containers {
-		return c, errors.New("use an image as a peer: it needs --fabric containers")
+		return c, errors.New("use an image or a configuration file as a peer: it needs --fabric containers")
 	}
 	d, err := docker.Connect(ctx)
 	if err != nil {
@@ -48,6 +52,14 @@ func Bring(ctx context.Context, k Kind, specs []string) (Catalogue, error) {
 		id, ref, err := peers.ParseOwn(spec)
 		if err != nil {
 			return c, err
+		}
+		if row, file, ok := c.all().ParseConfigured(ref); ok {
+			p, err := c.configure(id, row, file)
+			if err != nil {
+				return c, err
+			}
+			c.rows = c.all().With(p)
+			continue
 		}
 		img, err := d.Find(ctx, ref)
 		if err != nil {
@@ -71,23 +83,77 @@ func Bring(ctx context.Context, k Kind, specs []string) (Catalogue, error) {
 	return c, nil
 }
 
+// maxConfig bounds a configuration file, in bytes.
+const maxConfig = 256 << 10
+
+func (c Catalogue) configure(id lab.PeerID, row peers.Peer, file string) (peers.Peer, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return peers.Peer{}, fmt.Errorf("configure %s: %w", row.ID, err)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxConfig+1))
+	if err != nil {
+		return peers.Peer{}, fmt.Errorf("configure %s: %w", row.ID, err)
+	}
+	if len(text) > maxConfig {
+		return peers.Peer{}, fmt.Errorf("configure %s: %s is larger than %d bytes", row.ID, file, maxConfig)
+	}
+	return c.all().Configure(id, row, file, text)
+}
+
+// configInfo is what a report says of a configuration file.
+func configInfo(c *peers.Configured) *lab.ConfigInfo {
+	lines := func(ls []config.Line) []string {
+		var out []string
+		for _, l := range ls {
+			out = append(out, l.String())
+		}
+		return out
+	}
+	return &lab.ConfigInfo{File: c.Name, Taken: lines(c.Taken), Left: lines(c.Left)}
+}
+
+// Configs are what the files said by which the user's own peers are
+// configured.
+func (c Catalogue) Configs() map[lab.PeerID]*lab.ConfigInfo {
+	out := map[lab.PeerID]*lab.ConfigInfo{}
+	for _, p := range c.rows {
+		if p.Config() != nil {
+			out[p.ID] = configInfo(p.Config())
+		}
+	}
+	return out
+}
+
+// IsConfigured reports whether text is ROW:FILE, a row of the table with a
+// configuration file, and what that is called where the user does not say.
+func IsConfigured(text string) (lab.PeerID, bool) {
+	row, file, ok := table.ParseConfigured(text)
+	return peers.ConfiguredID(row.ID, file), ok
+}
+
 // Recall is the catalogue by which a stored run is judged again: today's
 // table, and the peers that were brought to that run, as it recorded them.
 func Recall(infos []lab.PeerInfo) Catalogue {
 	var c Catalogue
 	for _, i := range infos {
 		if i.Rules != nil {
-			c.rows = c.all().With(c.all().Recall(i.ID, i.Client.Declared, i.Server.Declared, *i.Rules))
+			p := c.all().Recall(i.ID, i.Client.Declared, i.Server.Declared, *i.Rules)
+			if i.Config != nil {
+				p.Rules = *i.Rules // the row's, as the file changed them
+			}
+			c.rows = c.all().With(p)
 		}
 	}
 	return c
 }
 
-// Brought lists the peers of the user's images.
+// Brought lists the user's own peers.
 func (c Catalogue) Brought() []lab.PeerID {
 	var out []lab.PeerID
 	for _, p := range c.rows {
-		if p.Image != "" {
+		if p.Image != "" || p.Config() != nil {
 			out = append(out, p.ID)
 		}
 	}

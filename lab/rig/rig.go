@@ -135,6 +135,9 @@ func (c Config) infos() ([]lab.PeerInfo, error) {
 		if p.Image != "" {
 			info.Rules = &p.Rules
 		}
+		if conf := p.Config(); conf != nil {
+			info.Rules, info.Config = &p.Rules, configInfo(conf)
+		}
 		out = append(out, info)
 	}
 	return out, nil

@@ -1,6 +1,10 @@
 package main
 
 import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -46,8 +50,21 @@ func registerKnown(cmd *cobra.Command, files *[]string) {
 An entry whose finding is gone counts as a finding`)
 }
 
-// registerOwn adds the flag that brings images.
+// writeConfigs says what was taken of the user's configuration files.
+func writeConfigs(w io.Writer, known rig.Catalogue) {
+	configs := known.Configs()
+	for _, id := range slices.Sorted(maps.Keys(configs)) {
+		c := configs[id]
+		fmt.Fprintf(w, "%s speaks TLS as %s says: %s\n", id, c.File, strings.Join(c.Taken, "; "))
+		if len(c.Left) > 0 {
+			fmt.Fprintf(w, "  not taken: %s\n", strings.Join(c.Left, "; "))
+		}
+	}
+}
+
+// registerOwn adds the flag that brings the user's own peers.
 func registerOwn(cmd *cobra.Command, own *[]string) {
-	cmd.Flags().StringArrayVar(own, "peer", nil, `an image of your own as a peer, NAME@VERSION=IMAGE (repeatable): with a name of the table
-("nginx@mine=my/nginx") it is configured as that peer is, with any other by peers/CONTRACT.md`)
+	cmd.Flags().StringArrayVar(own, "peer", nil, `a peer of your own (repeatable). NAME@VERSION=IMAGE: with a name of the table ("nginx@mine=my/nginx") it is
+configured as that peer is, with any other by peers/CONTRACT.md. NAME@VERSION=ROW:FILE: a server of the
+table that speaks TLS as your configuration file says ("nginx@mine=nginx@trixie:nginx.conf")`)
 }

@@ -35,8 +35,10 @@ func gateCommand() *cobra.Command {
 		Use:   "gate --before PEER --after PEER",
 		Short: "Answer whether one peer may replace another: yes or no, with the reason",
 		Long: `Run one plan with either peer in the same place, side by side, and answer whether the one after
-may replace the one before. PEER is an id (nginx@forky), an image (nginx@mine=my/nginx:1.30), or
-either set up for a list of groups: openssl@trixie/x25519+secp256r1, nginx@mine/x25519=my/nginx.
+may replace the one before. PEER is an id (nginx@forky), an image (nginx@mine=my/nginx:1.30), either
+set up for a list of groups: openssl@trixie/x25519+secp256r1, nginx@mine/x25519=my/nginx, or a row of
+the table that speaks TLS as a configuration file says: nginx@trixie:nginx.conf, haproxy@forky:haproxy.cfg,
+apache@trixie:ssl.conf, openssl@trixie:openssl.cnf. Of the file what concerns TLS is taken, and listed.
 
 A policy file (YAML) may hold, beside what the flags below say (success, fallback, downgrade, p95,
 p99): require: [GROUPS that must come out], forbid: [OUTCOMES that must not], versions: [openssl >= 3.5].
@@ -44,6 +46,7 @@ p99): require: [GROUPS that must come out], forbid: [OUTCOMES that must not], ve
 Exit code 0: yes; 1: no; 2: usage; 3: the lab failed.`,
 		Example: `  hybridlab gate --before nginx@trixie --after nginx@forky
   hybridlab gate --before nginx@old=my/nginx:1.28 --after nginx@new=my/nginx:1.30 --p95 20% --repeat 10
+  hybridlab gate --before nginx@trixie:/etc/nginx/nginx.conf --after nginx@trixie:new.conf
   hybridlab gate --before openssl@trixie --after openssl@trixie/x25519+secp256r1`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
@@ -131,6 +134,8 @@ func (f *gateFlags) run(cmd *cobra.Command) error {
 	ctx, w := cmd.Context(), cmd.ErrOrStderr()
 	fmt.Fprintf(w, "%s fabric (%s): %d cells with %s, %d with %s\n", swap.Before.Fabric, swap.Before.FabricWhy,
 		len(swap.Before.Plan.Cells), swap.Before.Name, len(swap.After.Plan.Cells), swap.After.Name)
+	writeConfigs(w, swap.Before.Peers)
+	writeConfigs(w, swap.After.Peers)
 	before, after, err := f.abreast(ctx, swap, w)
 	if err != nil {
 		return err

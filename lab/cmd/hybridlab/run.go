@@ -77,6 +77,7 @@ func (f *runFlags) run(cmd *cobra.Command) error {
 	}
 	f.Command, f.Progress = again(os.Args[1:]), w
 	fmt.Fprintf(w, "%s fabric (%s): %d cells, %d combinations excluded\n", s.Fabric, s.FabricWhy, len(s.Plan.Cells), len(s.Plan.Excluded))
+	writeConfigs(w, s.Peers)
 	ss, err := scenarios.Start(ctx, s, f.Options)
 	if err != nil {
 		return startError(ctx, err)
