@@ -34,6 +34,9 @@ type Measure struct {
 type Side struct {
 	Name string     // "openssl@trixie/x25519+secp256r1"
 	ID   lab.PeerID // in the run's report
+	// Default is the list of groups it has where a cell names none; none: not
+	// known.
+	Default lab.Offer
 }
 
 // Run is the run after: what it is judged by beside the comparison.
@@ -181,8 +184,12 @@ func clause(ch compare.Change, after Side) string {
 			id   lab.PeerID
 			list lab.Offer
 		}{{c.Server, c.Accept}, {c.Client, c.Offer}} {
-			if end.id == after.ID && !end.list.Default() && !postQuantum(end.list) {
-				return fmt.Sprintf("%s is set up for %s, which has no post-quantum group", end.id, end.list)
+			list := end.list
+			if list.Default() {
+				list = after.Default
+			}
+			if end.id == after.ID && !list.Default() && !postQuantum(list) {
+				return fmt.Sprintf("%s is set up for %s, which has no post-quantum group", end.id, list)
 			}
 		}
 		return fmt.Sprintf("by its own rules %s ends it as %s", after.ID, ch.After)

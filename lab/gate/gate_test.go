@@ -118,6 +118,11 @@ func verdict(t *testing.T, id, outcome string) lab.Verdict {
 // decide compares cells that ended so before and after: "hybrid classical".
 func decide(t *testing.T, p Policy, accept string, cells ...string) Decision {
 	t.Helper()
+	return decideFor(t, after, p, accept, cells...)
+}
+
+func decideFor(t *testing.T, after Side, p Policy, accept string, cells ...string) Decision {
+	t.Helper()
 	var a, b []lab.Verdict
 	for i, cell := range cells {
 		was, is, _ := strings.Cut(cell, " ")
@@ -196,6 +201,18 @@ func TestNamesTheList(t *testing.T) {
 	d := decide(t, Default(), "x25519+secp256r1", "hybrid classical", "hybrid refused")
 	if len(d.Reasons) != 2 || !strings.Contains(d.Reasons[0], "b@2 is set up for x25519+secp256r1, which has no post-quantum group") {
 		t.Errorf("%q", d.Reasons)
+	}
+}
+
+// TestNamesTheDefault: what the peer has by itself or by its file is named
+// where the cell names none, and is no reason where it is not known.
+func TestNamesTheDefault(t *testing.T) {
+	for list, want := range map[string]string{"x25519": "b@2 is set up for x25519, which has no post-quantum group", "x25519mlkem768": "by its own rules", "default": "by its own rules"} {
+		named := after
+		named.Default = lab.MustOffer(list)
+		if d := decideFor(t, named, Default(), "default", "hybrid classical"); len(d.Reasons) != 1 || !strings.Contains(d.Reasons[0], want) {
+			t.Errorf("%s: %q", list, d.Reasons)
+		}
 	}
 }
 

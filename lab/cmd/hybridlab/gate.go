@@ -216,7 +216,7 @@ func (f *gateFlags) answer(w io.Writer, swap *scenarios.Swap, before, after *lab
 	if err != nil {
 		return broken(err)
 	}
-	a, b := gate.Side{Name: swap.Before.Name, ID: swap.Before.ID}, gate.Side{Name: swap.After.Name, ID: swap.After.ID}
+	a, b := side(swap.Before), side(swap.After)
 	d, err := gate.Decide(f.policy, a, b, c, gate.Run{Report: after.Report, Verdicts: after.Verdicts()})
 	if err != nil {
 		return broken(err)
@@ -235,6 +235,10 @@ func (f *gateFlags) answer(w io.Writer, swap *scenarios.Swap, before, after *lab
 		err = &exitError{code: exitFindings}
 	}
 	return labError(err)
+}
+
+func side(s scenarios.Stand) gate.Side {
+	return gate.Side{Name: s.Name, ID: s.ID, Default: s.Peers.Rules(s.ID).Default}
 }
 
 // gateAccount is gate.json.

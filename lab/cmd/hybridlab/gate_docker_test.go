@@ -12,8 +12,13 @@ import (
 )
 
 // TestGateInContainers: the image that is there may replace itself, and not
-// one that is set up for classical groups.
+// one that is set up for classical groups, on the command line or by a
+// configuration file.
 func TestGateInContainers(t *testing.T) {
+	conf := filepath.Join(t.TempDir(), "classical.cnf")
+	if err := os.WriteFile(conf, []byte("openssl_conf = a\n[a]\nssl_conf = b\n[b]\nsystem_default = c\n[c]\nGroups = X25519:P-256\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, tt := range []struct {
 		after string
 		exit  int
@@ -21,6 +26,7 @@ func TestGateInContainers(t *testing.T) {
 	}{
 		{"openssl@trixie", 0, "Yes: openssl@trixie may replace openssl@trixie."},
 		{"openssl@trixie/x25519+secp256r1", 1, "openssl@trixie is set up for x25519+secp256r1, which has no post-quantum group"},
+		{"openssl@trixie:" + conf, 1, "which has no post-quantum group"},
 	} {
 		exit, stdout, stderr := do(t, "gate", "--fabric", "containers", "--clients", "go@1.26,openssl@trixie", "--role", "server", "--groups", "x25519,x25519mlkem768",
 			"--links", "clean,mtu1280", "--before", "openssl@trixie", "--after", tt.after, "--out", filepath.Join(t.TempDir(), "gate"))
