@@ -181,6 +181,9 @@ func (v Verdict) unexpected() bool {
 func (r *Report) count(v *Verdict) {
 	markKnown(r.Known, v)
 	r.Judged++
+	if v.Reused != "" {
+		r.Reused++
+	}
 	r.Counts[v.Outcome]++
 	if v.unexpected() {
 		r.Unexpected++
@@ -190,7 +193,7 @@ func (r *Report) count(v *Verdict) {
 // Recount counts the verdicts anew, after they were judged again or the list
 // of known deviations changed; each is marked in place.
 func (r *Report) Recount(known Deviations, verdicts []Verdict) {
-	r.Judged, r.Unexpected, r.Counts = 0, 0, map[Outcome]int{}
+	r.Judged, r.Reused, r.Unexpected, r.Counts = 0, 0, 0, map[Outcome]int{}
 	r.Expect(known)
 	for i := range verdicts {
 		r.count(&verdicts[i])

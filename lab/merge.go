@@ -140,7 +140,7 @@ func (m *merger) gather(shards []*RunDir) error {
 // head is the report of the whole before its verdicts are counted.
 func (m *merger) head(shards []*RunDir) Report {
 	r := shards[0].Report
-	r.Shard, r.Judged, r.Unexpected, r.Cells = "", 0, 0, 0
+	r.Shard, r.Judged, r.Reused, r.Unexpected, r.Cells = "", 0, 0, 0, 0
 	r.Expect(shards[0].Report.Deviations())
 	r.Peers, r.Links, r.Merged = nil, nil, nil
 	for _, s := range shards {

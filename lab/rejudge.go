@@ -28,7 +28,9 @@ func Rejudge(d *RunDir, known Catalogue, cleanLink func(string) string) ([]Verdi
 		if judgeOne(known, all[0], nil).Outcome.Disputed() {
 			taken = retaken(all[0].Cell, attempts, known, cleanLink)
 		}
-		out = append(out, Settle(known, all[:min(len(all), max(1, len(old.Attempts)))], taken))
+		v := Settle(known, all[:min(len(all), max(1, len(old.Attempts)))], taken)
+		v.Inputs, v.Reused = old.Inputs, old.Reused
+		out = append(out, v)
 	}
 	return out, nil
 }

@@ -25,6 +25,7 @@ type Report struct {
 	Boxes       []BoxInfo       `json:"boxes,omitempty"`
 	Cells       int             `json:"cells"`            // planned
 	Judged      int             `json:"judged"`           // verdicts written
+	Reused      int             `json:"reused,omitempty"` // of these, taken over from an older run
 	Excluded    []Exclusion     `json:"excluded"`         // combinations left out, with the reason
 	PlanDigest  string          `json:"plan_digest"`      // of the whole plan, also in a shard of it
 	Shard       string          `json:"shard,omitempty"`  // "2/3": the part of the plan that this run is

@@ -50,6 +50,10 @@ type Runner struct {
 	// Repeat is how often every other cell is run, for its handshake times and
 	// to see whether it is flaky; 0 and 1: once.
 	Repeat int
+	// Inputs is the fingerprint of everything that a verdict on the cell depends
+	// on that was held against these controls; empty: there is none. It may be
+	// nil.
+	Inputs func(Cell, []ControlTaken) string
 
 	mu      sync.Mutex
 	firsts  map[string]*memo[first] // by cell id
@@ -144,6 +148,7 @@ func (r *Runner) Cell(ctx context.Context, c Cell) (Verdict, error) {
 		if err != nil {
 			return Verdict{}, err
 		}
+		f.v.Inputs = r.inputs(c, f.v.Control)
 		return f.v, r.Sink.Judged(f.v)
 	})
 }

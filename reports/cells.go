@@ -76,7 +76,7 @@ func (d *dictionary) row(v lab.Verdict) []any {
 		d.ref(name(v.Trigger)), v.Threshold, d.ref(text(v.Why)), d.ref(text(v.Remedy)),
 		d.refs(controls), d.refs(attempts), d.ref(capture(v)),
 		d.ref(cert(v)), times, bit(v.Fallback), v.PredictedBytes, d.hellos(v.Hellos), d.ref(name(v.Known)),
-		d.ref(text(v.Traced)), d.refs(trials), d.ref(v.Trigger.Unit()), v.TriageRuns, d.ref(name(v.Like)),
+		d.ref(text(v.Traced)), d.refs(trials), d.ref(v.Trigger.Unit()), v.TriageRuns, d.ref(name(v.Like)), d.ref(name(v.Reused)),
 	}
 }
 

@@ -193,7 +193,7 @@ func facts(rep lab.Report, s *summary) []fact {
 	for _, f := range []fact{
 		{"Fabric", name(rep.Fabric), name(rep.FabricWhy)},
 		{"TCP of", name(rep.Kernel), ""},
-		{"Cells", cells, ""},
+		{"Cells", cells, s.reuse()},
 		{"Took", took(rep), ""},
 		{"Seed", fmt.Sprint(rep.Seed), ""},
 		{"Plan", name(rep.PlanDigest), ""},

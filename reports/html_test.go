@@ -169,6 +169,7 @@ func TestCells(t *testing.T) {
 			if v.Link == "rtt100" {
 				v.Traced, v.TriageRuns, v.Like, v.Trigger = "1,449 bytes and more", 7, "like", lab.TriggerMTU
 				v.Triage = []lab.Trial{{Changed: "X25519 only", Cell: "other", Outcome: lab.Classical}, {Changed: "one segment", Cell: "jumbo", Outcome: lab.Failure, Cause: lab.CausePacketLoss}}
+				v.Reused = "20261122-000000-0000"
 				v.Cert, v.PredictedBytes, v.Fallback = "rsa4096-chain", 1449, true
 				v.Attempts = append(v.Attempts, lab.Attempt{Outcome: v.Outcome, HandshakeMS: 1.5})
 			}
@@ -206,7 +207,7 @@ func TestCells(t *testing.T) {
 		want := []any{v.Cell, string(v.Client), string(v.Server), v.Offer.String(), v.Accept.String(), v.Link, []any{},
 			string(v.Outcome), string(v.Cause), v.Blame, predicted, v.Group, v.Version, float64(threeWay(v.HRR)),
 			float64(v.HelloBytes), float64(v.HelloSegments), float64(v.HelloRecords), v.HandshakeMS,
-			string(v.Trigger), float64(v.Threshold), v.Why, v.Remedy, controls, attempts, v.Capture, v.Cert, times, bit(v.Fallback), v.PredictedBytes, hellos, v.Known, v.Traced, trials, v.Trigger.Unit(), v.TriageRuns, v.Like}
+			string(v.Trigger), float64(v.Threshold), v.Why, v.Remedy, controls, attempts, v.Capture, v.Cert, times, bit(v.Fallback), v.PredictedBytes, hellos, v.Known, v.Traced, trials, v.Trigger.Unit(), v.TriageRuns, v.Like, v.Reused}
 		got, _ := json.Marshal(rows[i])
 		if w, _ := json.Marshal(want); string(got) != string(w) {
 			t.Fatalf("row %d:\n%s\nwant\n%s", i, got, w)

@@ -93,6 +93,9 @@ func junitProperties(rep lab.Report) any {
 		{"plan", name(rep.PlanDigest)},
 		{"command", text(rep.Command)},
 	}
+	if rep.Reused > 0 {
+		ps = append(ps, junitProperty{"reused", fmt.Sprint(rep.Reused)})
+	}
 	for _, p := range rep.Peers {
 		ps = append(ps, junitProperty{"peer " + name(p.ID), name(p.Version)})
 	}

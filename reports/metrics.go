@@ -72,6 +72,7 @@ type meter struct {
 	times    map[timeKey]*histogram
 	total    int
 	expected int
+	reused   int
 }
 
 func newMeter(rep lab.Report) *meter {
@@ -88,6 +89,9 @@ func (m *meter) add(v lab.Verdict) {
 	m.total++
 	if v.Known != "" {
 		m.expected++
+	}
+	if v.Reused != "" {
+		m.reused++
 	}
 	if v.HandshakeMS <= 0 || session == lab.SessionFailed || session == lab.SessionUndecided {
 		return
@@ -112,6 +116,7 @@ func measure(rep lab.Report, verdicts Verdicts) ([]metric, error) {
 		m.timed(fabric),
 		number("hybridlab.cells", "{cell}", "Cells that were planned.", float64(rep.Cells)),
 		number("hybridlab.verdicts", "{cell}", "Cells that have a verdict.", float64(m.total)),
+		number("hybridlab.reused", "{cell}", "Verdicts that were taken over from an older run.", float64(m.reused)),
 		number("hybridlab.unexpected", "{cell}", "Findings and flaky cells that no known deviation explains.", float64(rep.Unexpected)),
 		number("hybridlab.expected", "{cell}", "Cells that a known deviation explains.", float64(m.expected)),
 		number("hybridlab.excluded", "{combination}", "Combinations that cannot be run.", float64(len(rep.Excluded))),

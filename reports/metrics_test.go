@@ -105,7 +105,7 @@ func TestPrometheusHostile(t *testing.T) {
 		rep.Peers = append(rep.Peers, lab.PeerInfo{ID: lab.PeerID(s), Version: s})
 	}
 	fs := families(t, rep, Slice(more))
-	if len(fs) != 10 {
+	if len(fs) != 11 {
 		t.Errorf("metrics %v", slices.Sorted(maps.Keys(fs)))
 	}
 	total, seen := 0.0, map[string]bool{}

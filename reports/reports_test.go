@@ -65,6 +65,7 @@ func TestGolden(t *testing.T) {
 	stopped := small.report()
 	stopped.Interrupted, stopped.Cells = true, 40
 	known, marked := knownRun()
+	reused, old := reusedRun()
 	for name, s := range map[string]struct {
 		rep lab.Report
 		vs  Verdicts
@@ -72,6 +73,7 @@ func TestGolden(t *testing.T) {
 		"small":   {small.report(), small.verdicts},
 		"stopped": {stopped, small.verdicts},
 		"known":   {known, marked},
+		"reused":  {reused, old},
 		"empty":   {lab.Report{Run: "r"}, Slice(nil)},
 	} {
 		for _, r := range renderers {

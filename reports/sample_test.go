@@ -190,6 +190,20 @@ func knownRun() (lab.Report, Verdicts) {
 	return rep, Slice(vs)
 }
 
+// reusedRun is the small sample, half of it another run's.
+func reusedRun() (lab.Report, Verdicts) {
+	var vs []lab.Verdict
+	for v := range small.verdicts {
+		if len(vs)%2 == 0 {
+			v.Reused = "20261122-044400-11aa"
+		}
+		vs = append(vs, v)
+	}
+	rep := small.report()
+	rep.Recount(nil, vs)
+	return rep, Slice(vs)
+}
+
 // hostile is what a peer might say: markup, quotes, terminal control, bidi
 // tricks, line separators, broken UTF-8, and what ends a data block.
 var hostile = []string{
@@ -220,7 +234,7 @@ func spiked(s string, o lab.Outcome) lab.Verdict {
 	return lab.Verdict{
 		Cell: "cell " + s, Client: lab.PeerID(s), Server: lab.PeerID(s), Offer: lab.MustOffer("x25519"), Accept: lab.MustOffer("default"),
 		Link: s, Boxes: []string{s}, Predicted: []string{s}, Outcome: o, Cause: lab.Cause(s), Blame: s, Group: s, Version: s, HRR: &yes,
-		HelloBytes: 1, Trigger: lab.Trigger(s), Why: s, Traced: s, Like: s, Triage: []lab.Trial{{Changed: s, Cell: s, Outcome: lab.Outcome(s)}}, Remedy: s, Control: []lab.ControlTaken{{Kind: s, Cell: s, Outcome: lab.Outcome(s)}},
+		HelloBytes: 1, Trigger: lab.Trigger(s), Why: s, Traced: s, Like: s, Reused: s, Triage: []lab.Trial{{Changed: s, Cell: s, Outcome: lab.Outcome(s)}}, Remedy: s, Control: []lab.ControlTaken{{Kind: s, Cell: s, Outcome: lab.Outcome(s)}},
 		Capture: s, Attempts: []lab.Attempt{{Outcome: lab.Outcome(s), Cause: lab.Cause(s)}},
 	}
 }

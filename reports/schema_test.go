@@ -56,7 +56,7 @@ func everything() lab.Verdict {
 		Hellos:  []lab.HelloSeen{{Message: "ClientHello", Bytes: 1449, Predicted: 1449}},
 		Trigger: "size", Threshold: 1449, Why: "because", Traced: "it was so", Like: "y", TriageRuns: 2,
 		Triage: []lab.Trial{{Changed: "a clean link", Cell: "x", Seed: 3, Outcome: lab.Failure, Cause: lab.CausePacketLoss}}, Remedy: "do this", Capture: "captures/a-1.pcapng",
-		Known:    "a",
+		Known: "a", Inputs: strings.Repeat("0123456789abcdef", 4), Reused: "20261123-044400-7f3a",
 		Control:  []lab.ControlTaken{{Kind: lab.ControlClean, Cell: "x", Outcome: lab.Hybrid}},
 		Attempts: []lab.Attempt{{Outcome: lab.Failure, Cause: lab.CausePacketLoss}},
 	}
@@ -88,7 +88,7 @@ func TestVerdictSchemaRefuses(t *testing.T) {
 	for field, value := range map[string]any{
 		"colour": "red", "outcome": "great", "cause": "Bad Luck", "blame": "nobody", "boxes": nil, "predicted": "hybrid", "hello_bytes": json.Number("0"),
 		"handshake_ms": json.Number("-1"), "capture": "captures/../x.pcapng", "offer": "", "attempts": []any{}, "hrr": "yes", "cell": "",
-		"trigger": "bad luck", "traced": "", "triage_runs": json.Number("0"), "triage": []any{map[string]any{"changed": "c", "cell": "x"}},
+		"inputs": "abc", "reused": "", "trigger": "bad luck", "traced": "", "triage_runs": json.Number("0"), "triage": []any{map[string]any{"changed": "c", "cell": "x"}},
 		"control": []any{map[string]any{"kind": "k", "cell": "c", "outcome": "hybrid", "more": true}},
 	} {
 		v := object(t, everything())
@@ -103,7 +103,7 @@ func TestReportsConform(t *testing.T) {
 	s := compile(t, ReportSchema)
 	known, _ := knownRun()
 	for _, rep := range []lab.Report{small.report(), large.report(), known} {
-		rep.Counts[lab.Hybrid], rep.Interrupted = 12, true
+		rep.Counts[lab.Hybrid], rep.Interrupted, rep.Reused = 12, true, 3
 		if err := s.Validate(object(t, rep)); err != nil {
 			t.Error(err)
 		}

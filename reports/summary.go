@@ -13,7 +13,8 @@ import (
 // values of each axis. It does not depend on the order of the verdicts.
 type summary struct {
 	total  int
-	known  int // cells that a known deviation explains
+	known  int            // cells that a known deviation explains
+	reused map[string]int // cells whose verdict is another run's, by that run
 	counts map[lab.Outcome]int
 	groups map[groupKey]*group // everything that is neither a pass nor unsupported
 	axes   axes
@@ -57,7 +58,7 @@ func (a axes) add(v lab.Verdict) {
 }
 
 func newSummary() *summary {
-	return &summary{counts: map[lab.Outcome]int{}, groups: map[groupKey]*group{}, axes: newAxes()}
+	return &summary{reused: map[string]int{}, counts: map[lab.Outcome]int{}, groups: map[groupKey]*group{}, axes: newAxes()}
 }
 
 // summarize reads all verdicts once; extra, if any, sees each of them too.
@@ -77,6 +78,9 @@ func (s *summary) add(rep lab.Report, v lab.Verdict) {
 	s.total++
 	s.counts[v.Outcome]++
 	s.axes.add(v)
+	if v.Reused != "" {
+		s.reused[name(v.Reused)]++
+	}
 	if v.Outcome.Pass() || v.Outcome == lab.Unsupported {
 		return
 	}

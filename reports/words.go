@@ -170,7 +170,26 @@ func (s *summary) details(rep lab.Report) []string {
 			out = append(out, part.what+": "+t+".")
 		}
 	}
+	if r := s.reuse(); r != "" {
+		out = append(out, capital(r)+".")
+	}
 	return append(out, s.warnings(rep)...)
+}
+
+// reuse says how many verdicts are those of older runs.
+func (s *summary) reuse() string {
+	n := 0
+	for _, k := range s.reused {
+		n += k
+	}
+	switch runs := values(s.reused); len(runs) {
+	case 0:
+		return ""
+	case 1:
+		return fmt.Sprintf("%s reused from run %s, their inputs unchanged", number(n), runs[0])
+	default:
+		return fmt.Sprintf("%s reused from %s, their inputs unchanged", number(n), count(len(runs), "run"))
+	}
 }
 
 // warnings say what the counts do not: that there could have been more.

@@ -1,6 +1,7 @@
 package scenarios
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -23,6 +24,8 @@ type Options struct {
 	Known    lab.Deviations // findings that are expected
 	Command  string         // command line that runs it again
 	Progress io.Writer      // one line per slow step of the start
+	Reuse    *lab.RunDir    // old run whose verdicts count where nothing has changed; nil: none
+	Tool     string         // hybridlab's commit; empty: what was built in
 }
 
 // Session is a run in progress: a started fabric, a runner, and the run
@@ -31,6 +34,7 @@ type Options struct {
 type Session struct {
 	*lab.Runner
 	Recorder *lab.Recorder
+	Reused   lab.Reuse // what came of Options.Reuse
 	rig      *rig.Rig
 	boxes    rig.Boxes
 	field    triage.Field
@@ -47,7 +51,7 @@ func Start(ctx context.Context, s Selection, o Options) (*Session, error) {
 		return nil, err
 	}
 	head := lab.Report{
-		Run: id, Fabric: string(s.Fabric), FabricWhy: s.FabricWhy, Seed: o.Seed, Tool: rig.ToolVersion(), Started: time.Now().UTC(),
+		Run: id, Fabric: string(s.Fabric), FabricWhy: s.FabricWhy, Seed: o.Seed, Tool: cmp.Or(o.Tool, rig.ToolVersion()), Started: time.Now().UTC(),
 		Peers: []lab.PeerInfo{}, Links: s.Links.Infos(s.Plan.Links()), Boxes: boxes, Cells: len(s.Plan.Cells), Excluded: append([]lab.Exclusion{}, s.Plan.Excluded...),
 		PlanDigest: s.Digest, Shard: s.Shard, Command: o.Command,
 	}
@@ -66,6 +70,14 @@ func Start(ctx context.Context, s Selection, o Options) (*Session, error) {
 	ss := &Session{Recorder: rec, rig: r, boxes: s.Boxes, field: rig.Field(s.Peers, s.Links, s.Boxes), Runner: &lab.Runner{
 		Fabric: r, Known: s.Peers, Sink: rec, Seed: o.Seed, CleanLink: s.Links.Clean, Attempts: o.Attempts, Repeat: o.Repeat,
 	}}
+	ss.Inputs = rig.Inputs{
+		Tool: head.Tool, Fabric: s.Fabric, Kernel: r.Kernel(), Seed: o.Seed, Attempts: o.Attempts, Repeat: max(o.Repeat, 1), Peers: r.Peers(), Links: s.Links, Boxes: s.Boxes,
+	}.Of
+	if o.Reuse != nil {
+		if ss.Reused, err = ss.Reuse(rec, o.Reuse, s.Plan.Cells); err != nil {
+			return nil, errors.Join(err, r.Close(), rec.Close(time.Now().UTC()))
+		}
+	}
 	return ss, rec.SaveReport()
 }
 

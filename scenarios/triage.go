@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 
 	"hybridlab/lab"
@@ -23,7 +24,12 @@ func (s *Session) Triage(ctx context.Context, progress io.Writer) error {
 	}
 	groups := triage.Groups(findings)
 	groups = groups[:min(len(groups), triage.MostGroups)]
-	fmt.Fprintf(progress, "triage: %d findings in %d groups\n", len(findings), len(groups))
+	fmt.Fprintf(progress, "triage: %d findings in %d groups", len(findings), len(groups))
+	all := len(groups)
+	if groups = slices.DeleteFunc(groups, traced); len(groups) < all {
+		fmt.Fprintf(progress, ", %d of them traced in the old run", all-len(groups))
+	}
+	fmt.Fprintln(progress)
 	better := map[string]lab.Verdict{}
 	var mu sync.Mutex
 	var wg sync.WaitGroup
@@ -45,6 +51,19 @@ func (s *Session) Triage(ctx context.Context, progress io.Writer) error {
 		return context.Cause(ctx) // what is half traced is not traced
 	}
 	return s.Recorder.Amend(better)
+}
+
+// traced reports whether a group was traced in an old run, all of it: one that
+// has new findings is traced as a whole, as its findings explain each other.
+func traced(group []triage.Finding) bool {
+	said := false
+	for _, f := range group {
+		if f.Verdict.Reused == "" {
+			return false
+		}
+		said = said || f.Verdict.Traced != ""
+	}
+	return said
 }
 
 func (s *Session) findings() ([]triage.Finding, error) {

@@ -162,19 +162,28 @@ func NewRunID() string {
 // version is set by the Makefile.
 var version string
 
+const (
+	unknownTool = "unknown"
+	dirty       = "-dirty" // built from files that no commit has
+)
+
 // ToolVersion is hybridlab's commit.
 func ToolVersion() string {
 	if version != "" {
 		return version
 	}
+	commit, suffix := unknownTool, ""
 	if bi, ok := debug.ReadBuildInfo(); ok {
 		for _, s := range bi.Settings {
-			if s.Key == "vcs.revision" {
-				return s.Value
+			switch {
+			case s.Key == "vcs.revision":
+				commit = s.Value
+			case s.Key == "vcs.modified" && s.Value == "true":
+				suffix = dirty
 			}
 		}
 	}
-	return "unknown"
+	return commit + suffix
 }
 
 func join[T ~string](names []T) string {

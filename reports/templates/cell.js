@@ -61,7 +61,7 @@ const showCell = (c) => {
     h('div', { class: 'columns' }, ...[
       part('Predicted', c.predicted.length ? items(c.predicted) : h('p', null, 'nothing')),
       part('Observed', items(observed(c))),
-      part('Judgement', terms([['Cause', c.cause], ['Blame', c.blame], ['Trigger', c.trigger], ['Threshold', c.threshold ? (number(c.threshold) + ' ' + c.unit).trim() : ''], ['Known as', c.known]])),
+      part('Judgement', terms([['Cause', c.cause], ['Blame', c.blame], ['Trigger', c.trigger], ['Threshold', c.threshold ? (number(c.threshold) + ' ' + c.unit).trim() : ''], ['Known as', c.known], ['Reused from', c.reused ? 'run ' + c.reused : '']])),
       part('Hellos', terms([['As sent', hello(c)], ...sizes(c), ['Handshake', c.ms ? ms(c.ms) : '']])),
       part('Controls', runs(c.controls.map(([kind, o, id]) => [o, byId.has(id) ? h('a', { href: to({ cell: id }) }, kind) : kind, o]))),
       part('Triage' + (c.runs ? ', ' + count(c.runs, 'trial') : ''), runs(c.trials.map(([changed, o, id, cause]) => [o, byId.has(id) ? h('a', { href: to({ cell: id }) }, changed) : changed, cause || o])),

@@ -30,7 +30,7 @@ const cells = (() => {
       trigger: str(r[18]), threshold: r[19], why: str(r[20]), remedy: str(r[21]),
       controls: tuples(r[22], 3), attempts: tuples(r[23], 2), capture: str(r[24]),
       cert: str(r[25]), times: r[26], fallback: r[27], predictedBytes: r[28], hellos: hellos(r[29]), known: str(r[30]),
-      traced: str(r[31]), trials: tuples(r[32], 4), unit: str(r[33]), runs: r[34], like: str(r[35]),
+      traced: str(r[31]), trials: tuples(r[32], 4), unit: str(r[33]), runs: r[34], like: str(r[35]), reused: str(r[36]),
     };
     c.box = c.boxes.join('+');
     c.hello = c.bytes ? String(c.bytes) : '';

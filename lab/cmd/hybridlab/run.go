@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -24,6 +26,7 @@ type runFlags struct {
 	known    []string
 	parallel int
 	noTriage bool
+	reuse    string
 }
 
 func runCommand() *cobra.Command {
@@ -51,6 +54,8 @@ the hybrid only advertised).`,
 	fl.IntVar(&f.Repeat, "repeat", 1, "runs of every cell that is no finding: its handshake times, and whether it is flaky")
 	registerKnown(cmd, &f.known)
 	fl.BoolVar(&f.noTriage, "no-triage", false, "do not trace findings to one variable, one culprit and one number")
+	fl.StringVar(&f.reuse, "reuse", "", `old run directory: cells whose peers, configuration, link, boxes, seed and hybridlab have not
+changed since are not run again; its passes and findings are taken over, marked as reused`)
 	fl.IntVar(&f.parallel, "parallel", 0, "cells in flight (default: by fabric)")
 	return cmd
 }
@@ -65,6 +70,11 @@ func (f *runFlags) run(cmd *cobra.Command) error {
 		return err
 	}
 	f.Known = known
+	if f.reuse != "" {
+		if f.Reuse, err = lab.OpenRun(f.reuse); err != nil {
+			return fmt.Errorf("read --reuse: %w", err)
+		}
+	}
 	s, err := f.Choose(ctx)
 	if errors.Is(err, rig.ErrNoDocker) {
 		return broken(err)
@@ -82,7 +92,10 @@ func (f *runFlags) run(cmd *cobra.Command) error {
 	if err != nil {
 		return startError(ctx, err)
 	}
-	bar := newProgress(w, isTerminal(w), len(s.Plan.Cells))
+	if f.Reuse != nil {
+		fmt.Fprintln(w, reuseLine(ss))
+	}
+	bar := newProgress(w, isTerminal(w), len(s.Plan.Cells)-ss.Reused.Cells)
 	ss.Recorder.OnVerdict = bar.add
 	err = ss.Run(ctx, s.Plan.Cells, f.parallel)
 	bar.end()
@@ -98,10 +111,26 @@ func (f *runFlags) run(cmd *cobra.Command) error {
 	return errors.Join(err, finish(cmd.OutOrStdout(), ss))
 }
 
-// startError tells a wrong --out, the user's, from a fabric that did not
+// reuseLine says what came of --reuse.
+func reuseLine(ss *scenarios.Session) string {
+	rest := []string{}
+	for _, why := range slices.Sorted(maps.Keys(ss.Reused.Rest)) {
+		rest = append(rest, fmt.Sprintf("%d %s", ss.Reused.Rest[why], why))
+	}
+	line := fmt.Sprintf("reuse: %d cells are taken over", ss.Reused.Cells)
+	if len(rest) > 0 {
+		line += "; run: " + strings.Join(rest, ", ")
+	}
+	if tool := ss.Recorder.Report.Tool; !(rig.Inputs{Tool: tool}).Named() {
+		line += fmt.Sprintf(" (hybridlab is %q: no commit says what it is made of, and nothing of it can be reused; build it from a commit)", tool)
+	}
+	return line
+}
+
+// startError tells a wrong --out or --reuse, the user's, from a fabric that did not
 // start, the lab's.
 func startError(ctx context.Context, err error) error {
-	if errors.Is(err, lab.ErrRunDir) {
+	if errors.Is(err, lab.ErrRunDir) || errors.Is(err, lab.ErrReuse) {
 		return err
 	}
 	return interrupted(ctx, broken(err))
