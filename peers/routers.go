@@ -2,6 +2,7 @@ package peers
 
 import (
 	"fmt"
+	"regexp"
 
 	"hybridlab/peers/agent"
 )
@@ -59,5 +60,50 @@ stream {
   }
 }
 `, b.SNI, b.Backend, b.Decoy, b.Listen)},
+	}
+}
+
+// sniproxyRouter is sniproxy with a table of names and a fallback for those
+// that it finds no name in.
+func sniproxyRouter(b Between) agent.Command {
+	return agent.Command{
+		Argv: []string{"sniproxy", "-f", "-c", "{dir}/sniproxy.conf"},
+		Files: map[string][]byte{"sniproxy.conf": fmt.Appendf(nil, `user root
+pidfile sniproxy.pid
+error_log {
+  filename /dev/stderr
+  priority info
+}
+listener %s {
+  protocol tls
+  table hosts
+  fallback %s
+}
+table hosts {
+  ^%s$ %s
+  .* %[2]s
+}
+`, b.Listen, b.Decoy, regexp.QuoteMeta(b.SNI), b.Backend)},
+	}
+}
+
+// sslhRouter is sslh, which tells protocols apart, and names within TLS.
+func sslhRouter(b Between) agent.Command {
+	return agent.Command{
+		Argv: []string{"sslh-select", "-F{dir}/sslh.cfg"},
+		Files: map[string][]byte{"sslh.cfg": fmt.Appendf(nil, `foreground: true;
+inetd: false;
+numeric: true;
+transparent: false;
+timeout: 5;
+user: "root";
+pidfile: "/run/sslh.pid";
+listen: ( { host: "%s"; port: "%d"; } );
+protocols: (
+  { name: "tls"; host: "%s"; port: "%d"; sni_hostnames: [ "%s" ]; },
+  { name: "anyprot"; host: "%s"; port: "%d"; }
+);
+on_timeout: "anyprot";
+`, b.Listen.Addr(), b.Listen.Port(), b.Backend.Addr(), b.Backend.Port(), b.SNI, b.Decoy.Addr(), b.Decoy.Port())},
 	}
 }
