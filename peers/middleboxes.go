@@ -64,6 +64,7 @@ var middleboxes = inSuites([]middleboxRow{
 	{Middlebox{
 		ID: "mitmproxy-reencrypt", Folder: "mitmproxy",
 		About:   "mitmproxy ends TLS and speaks TLS to the server (reverse mode), verifying it",
+		Fix:     fixOldOpenSSL,
 		EndsTLS: true,
 		command: mitmproxyReencrypt,
 		says:    sh("mitmdump --version"),

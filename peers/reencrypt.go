@@ -3,6 +3,7 @@ package peers
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"hybridlab/peers/agent"
 )
@@ -159,15 +160,18 @@ checkHost = %[6]s
 	return agent.Command{Argv: []string{"stunnel", "{dir}/stunnel.conf"}, Files: files}
 }
 
+// mitmproxyReencrypt is mitmproxy in reverse mode, where it has no setting for
+// the server's name. It is slow to be ready: a second of CPU for every cell.
 func mitmproxyReencrypt(b Between) agent.Command {
 	files := b.identityFiles()
 	files["both.pem"] = slices.Concat(b.Identity.Cert, b.Identity.Key)
+	files["name.py"] = fmt.Appendf(nil, "def server_connect(data):\n    data.server.sni = %q\n", b.SNI)
 	return agent.Command{Argv: []string{"mitmdump",
 		"--mode", "reverse:https://" + b.Backend.String(),
 		"--listen-host", b.Listen.Addr().String(), "--listen-port", fmt.Sprint(b.Listen.Port()),
 		"--certs", "*={dir}/both.pem",
 		"--set", "confdir={dir}",
-		"--set", "keep_host_header=true",
 		"--set", "ssl_verify_upstream_trusted_ca={dir}/" + caFile,
-	}, Files: files}
+		"--scripts", "{dir}/name.py",
+	}, Files: files, ReadyIn: 30 * time.Second}
 }
