@@ -115,6 +115,17 @@ func (j *judge) proveDeeds() {
 	j.v.Evidence = j.v.Evidence[:min(len(j.v.Evidence), mostProof)]
 }
 
+// deaths says which real middleboxes of the path ended by themselves.
+func (j *judge) deaths() string {
+	var out strings.Builder
+	for _, e := range j.o.Path.Ends {
+		if e.Died {
+			fmt.Fprintf(&out, "; box %s ended by itself, exit code %d%s", e.Box, e.Exit, words(End{Error: strings.TrimSpace(e.Said)}))
+		}
+	}
+	return out.String()
+}
+
 // quietDeeds says what boxes did that touched no packet.
 func (j *judge) quietDeeds() string {
 	var out strings.Builder

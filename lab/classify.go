@@ -23,6 +23,9 @@ func Classify(o Observation, p Prediction, server Rules, controls []ControlTaken
 	if j.v.Outcome.Finding() {
 		j.proveHellos()
 	}
+	if j.v.Outcome != Fault && j.v.Outcome != Unsupported {
+		j.v.Why += j.deaths()
+	}
 	j.v.Attempts = []Attempt{{Outcome: j.v.Outcome, Cause: j.v.Cause, HandshakeMS: j.v.HandshakeMS}}
 	return j.v
 }
@@ -190,7 +193,35 @@ func (j *judge) legs() bool {
 		return false
 	}
 	j.proveDeeds()
-	return j.decide(Downgrade, CauseLegsDiffer, j.pathBlame(), "the client's connection came out with %s, the server's with %s: it was decrypted on the way", j.v.Group, groupName(far))
+	return j.decide(Downgrade, CauseLegsDiffer, j.pathBlame(), "the client's connection came out with %s, the server's with %s: %s", j.v.Group, groupName(far), j.legsInWords())
+}
+
+// bridged: it completed although the two ends could not have done so with each
+// other, or not so, as a box ended TLS between them. It is a pass, and as good
+// as the weaker leg.
+func (j *judge) bridged() bool {
+	near, far := j.o.Wire.ServerHello, j.o.Wire.FromServer
+	if far == nil || !j.rewritten() {
+		return false
+	}
+	weaker := near
+	if near.Group.PostQuantum() {
+		weaker = far
+	}
+	return j.decide(kindOf(weaker.Group), "", "", "%s; by themselves the ends would have come to %s%s", j.legsInWords(), j.expected(), j.quietDeeds())
+}
+
+// legsInWords says what came out before and behind whoever ended TLS on the
+// way, and what that one asked the server for.
+func (j *judge) legsInWords() string {
+	front, back, offered := cmp.Or(j.v.Group, noCurve), "unknown", "no post-quantum group"
+	if far := j.o.Wire.FromServer; far != nil {
+		back = cmp.Or(groupName(far), noCurve)
+	}
+	if at := j.o.Wire.AtServer; len(at) > 0 && slices.ContainsFunc(at[0].Groups, wire.Group.PostQuantum) {
+		offered = "a post-quantum group"
+	}
+	return fmt.Sprintf("it was decrypted on the way: front leg %s, back leg %s, whose ClientHello offered %s", front, back, offered)
 }
 
 func (j *judge) downgrade() bool {
@@ -202,7 +233,7 @@ func (j *judge) downgrade() bool {
 	case j.rewritten():
 		j.proveDeeds()
 		return j.decide(Downgrade, CauseHelloRewritten, j.pathBlame(),
-			"both ends are set up for %s; the server received another ClientHello than the client sent, and %s came out", pq, j.v.Group)
+			"both ends are set up for %s; the server received another ClientHello than the client sent, and %s came out; %s", pq, j.v.Group, j.legsInWords())
 	case w.ServerHello.Version != 0x0304:
 		return j.decide(Downgrade, CauseTLS12, blameServer, "both ends are set up for %s; %s came out, which has no post-quantum groups", pq, j.v.Version)
 	case !slices.ContainsFunc(w.ClientHellos[0].Groups, wire.Group.PostQuantum):
@@ -254,6 +285,8 @@ func (j *judge) surprise() bool {
 	}
 	expected := j.expected()
 	switch {
+	case j.bridged():
+		return true
 	case group:
 		return j.decide(Failure, CauseUnexpectedHRR, blameServer, "%s came out as predicted, but HelloRetryRequest seen is %t: the rules say %s", j.v.Group, hrr, expected)
 	case slices.ContainsFunc(j.p.Allowed, func(r Result) bool { return r.Outcome != Refused }):
@@ -288,8 +321,12 @@ func (j *judge) linkDropped() bool {
 }
 
 func (j *judge) slowBlame() string {
-	if box := j.culprit(); box != "" && j.control(ControlNoBox) != Slow {
+	bare := j.control(ControlNoBox)
+	if box := j.culprit(); box != "" && bare != Slow {
 		return box
+	}
+	if bare.Pass() {
+		return j.pathBlame()
 	}
 	if j.o.Wire.Retransmits > 0 {
 		return blameLink
@@ -304,6 +341,9 @@ func (j *judge) agreed() bool {
 	how := ""
 	if j.o.Wire.HRR != nil {
 		how = " after a HelloRetryRequest"
+	}
+	if j.rewritten() {
+		how += "; " + j.legsInWords()
 	}
 	return j.decide(kindOf(j.o.Wire.ServerHello.Group), "", "", "%s, as predicted%s%s", cmp.Or(j.v.Group, noCurve), how, j.quietDeeds())
 }

@@ -107,18 +107,19 @@ type Alert struct {
 
 // Path is what the engine says about the link.
 type Path struct {
-	Packets   int    `json:"packets"`             // received from both ends
-	Delivered int    `json:"delivered"`           // handed to an end; counts duplicates and fragments
-	Drops     []Drop `json:"drops,omitempty"`     // first 64; Dropped has the total
-	Dropped   int    `json:"dropped,omitempty"`   // packets the engine did not deliver
-	ICMP      int    `json:"icmp,omitempty"`      // "too big" messages the engine sent
-	Corrupted int    `json:"corrupted,omitempty"` // packets whose bytes the link changed
-	MaxLateUS int64  `json:"max_late_us"`         // worst lateness against the link's schedule, microseconds
-	BudgetMS  int64  `json:"budget_ms,omitempty"` // longest a handshake takes that the link explains, drops apart; 0: no claim
-	Late      bool   `json:"late,omitempty"`      // lateness beyond what a timing claim can bear
-	Starved   bool   `json:"starved,omitempty"`   // the lab itself got too little CPU while the cell ran
-	Boxes     []Deed `json:"boxes,omitempty"`     // what the boxes did
-	Uncounted int    `json:"uncounted,omitempty"` // packets the books do not explain: always 0, or the cell is a fault
+	Packets   int      `json:"packets"`             // received from both ends
+	Delivered int      `json:"delivered"`           // handed to an end; counts duplicates and fragments
+	Drops     []Drop   `json:"drops,omitempty"`     // first 64; Dropped has the total
+	Dropped   int      `json:"dropped,omitempty"`   // packets the engine did not deliver
+	ICMP      int      `json:"icmp,omitempty"`      // "too big" messages the engine sent
+	Corrupted int      `json:"corrupted,omitempty"` // packets whose bytes the link changed
+	MaxLateUS int64    `json:"max_late_us"`         // worst lateness against the link's schedule, microseconds
+	BudgetMS  int64    `json:"budget_ms,omitempty"` // longest a handshake takes that the link explains, drops apart; 0: no claim
+	Late      bool     `json:"late,omitempty"`      // lateness beyond what a timing claim can bear
+	Starved   bool     `json:"starved,omitempty"`   // the lab itself got too little CPU while the cell ran
+	Boxes     []Deed   `json:"boxes,omitempty"`     // what the boxes did
+	Ends      []BoxEnd `json:"box_ends,omitempty"`  // how the real middleboxes of the path ended
+	Uncounted int      `json:"uncounted,omitempty"` // packets the books do not explain: always 0, or the cell is a fault
 }
 
 // Drop is one packet that did not arrive, and why.
@@ -127,6 +128,14 @@ type Drop struct {
 	Dir    string `json:"dir"`    // "to server", "to client"
 	Reason string `json:"reason"`
 	Bytes  int    `json:"bytes"` // IP length
+}
+
+// BoxEnd is how the process of a real middlebox ended that served the attempt.
+type BoxEnd struct {
+	Box  string `json:"box"`
+	Died bool   `json:"died,omitempty"` // by itself, before the lab ended it
+	Exit int    `json:"exit"`           // exit code, 128 and more for a signal
+	Said string `json:"said,omitempty"` // the end of what it printed, at most 2 KiB
 }
 
 // Deed is something a box did: the engine's account.

@@ -148,6 +148,17 @@ func (p Plan) Links() []string {
 	return slices.Sorted(maps.Keys(seen))
 }
 
+// Boxes lists the boxes of the plan, sorted.
+func (p Plan) Boxes() []string {
+	seen := map[string]bool{}
+	for _, c := range p.Cells {
+		for _, b := range c.Boxes {
+			seen[b] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(seen))
+}
+
 // Shard keeps every n-th cell, starting with the i-th (1 <= i <= n). The n
 // shards are disjoint and together are the plan.
 func (p Plan) Shard(i, n int) Plan {

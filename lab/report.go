@@ -69,10 +69,12 @@ type BoxInfo struct {
 	Confidence string   `json:"confidence,omitempty"` // "confirmed", "reported" or "inferred"
 	Evidence   []string `json:"evidence,omitempty"`   // links
 	Fix        string   `json:"fix,omitempty"`
-	Cells      int      `json:"cells"`            // planned behind it
-	Triggered  int      `json:"triggered"`        // of these, in how many it did something
-	Probes     int      `json:"probes,omitempty"` // its positive controls: cells in which it must be found
-	Missed     []string `json:"missed,omitempty"` // those that came to something else, and what: the lab failed
+	Version    string   `json:"version,omitempty"` // of a real middlebox: its own words
+	Image      string   `json:"image,omitempty"`   // and the digest of its image
+	Cells      int      `json:"cells"`             // planned behind it
+	Triggered  int      `json:"triggered"`         // of these, in how many it did something
+	Probes     int      `json:"probes,omitempty"`  // its positive controls: cells in which it must be found
+	Missed     []string `json:"missed,omitempty"`  // those that came to something else, and what: the lab failed
 }
 
 // Missed are the positive controls of boxes that came to something else than

@@ -277,7 +277,7 @@ func (a Axes) check(s Selection, m lab.Matrix) error {
 		}
 	}
 	for _, chain := range m.Boxes {
-		if err := s.Boxes.CheckChain(chain); err != nil {
+		if err := s.Boxes.CheckChain(s.Fabric, chain); err != nil {
 			return err
 		}
 	}

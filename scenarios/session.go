@@ -61,12 +61,13 @@ func Start(ctx context.Context, s Selection, o Options) (*Session, error) {
 		return nil, err
 	}
 	r, err := rig.Open(ctx, rig.Config{
-		Kind: s.Fabric, Run: id, Links: s.Links, Boxes: s.Boxes, Known: s.Peers, Peers: append(s.Plan.Peers(), s.Absent...), Logs: filepath.Join(rec.Dir, lab.LogsDir), Progress: o.Progress,
+		Kind: s.Fabric, Run: id, Links: s.Links, Boxes: s.Boxes, Known: s.Peers, Peers: append(s.Plan.Peers(), s.Absent...), Through: s.Plan.Boxes(), Logs: filepath.Join(rec.Dir, lab.LogsDir), Progress: o.Progress,
 	})
 	if err != nil {
 		return nil, errors.Join(err, rec.Close(time.Now().UTC()))
 	}
 	rec.Report.Peers, rec.Report.Kernel = r.Peers(), r.Kernel()
+	r.Introduce(rec.Report.Boxes)
 	ss := &Session{Recorder: rec, rig: r, boxes: s.Boxes, field: rig.Field(s.Peers, s.Links, s.Boxes), Runner: &lab.Runner{
 		Fabric: r, Known: s.Peers, Sink: rec, Seed: o.Seed, CleanLink: s.Links.Clean, Attempts: o.Attempts, Repeat: o.Repeat,
 	}}

@@ -60,7 +60,7 @@ var helloSizes = []int{512, 1024, 1400, 1460, 1500, 2048, 4096, 8192, 16384}
 // is not), and gives each to show. A stock client cannot change its hello's
 // size, so hellos are the crafted client's, padded.
 func Sweep(ctx context.Context, s Selection, groups []lab.Offer, mtu, hello Range, seed uint64, show func(Swept)) error {
-	r, err := rig.Open(ctx, rig.Config{Kind: s.Fabric, Run: rig.NewRunID(), Links: s.Links, Boxes: s.Boxes, Known: s.Peers, Peers: s.Plan.Peers(), Progress: io.Discard})
+	r, err := rig.Open(ctx, rig.Config{Kind: s.Fabric, Run: rig.NewRunID(), Links: s.Links, Boxes: s.Boxes, Known: s.Peers, Peers: s.Plan.Peers(), Through: s.Plan.Boxes(), Progress: io.Discard})
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 	"hybridlab/lab/yaml"
 	"hybridlab/netem"
 	"hybridlab/netem/box"
+	"hybridlab/peers"
 )
 
 // Boxes are the boxes a run may name: the catalogue's, and the user's own.
@@ -63,6 +64,10 @@ func (bs Boxes) Names() []string {
 // Fix is what the catalogue knows to mend a box, which parameters in braces
 // may follow; empty: nothing.
 func (bs Boxes) Fix(text string) string {
+	if Real(text) {
+		m, _ := bs.Middlebox(text)
+		return m.Fix
+	}
 	b, _, err := bs.entry(text)
 	if err != nil {
 		return ""
@@ -77,13 +82,59 @@ func (bs Boxes) Find(name string) (box.Box, error) {
 			return b, nil
 		}
 	}
-	names := bs.Names()
-	return box.Box{}, fmt.Errorf("look up box %q%s: want one of %s", name, yaml.DidYouMean(name, names), strings.Join(names, ", "))
+	return box.Box{}, bs.unknown(name)
+}
+
+// unknown is the error of a name that no box has, ours or real.
+func (bs Boxes) unknown(name string) error {
+	names := append(bs.Names(), Middleboxes()...)
+	return fmt.Errorf("look up box %q%s: want one of %s", name, yaml.DidYouMean(name, names), strings.Join(names, ", "))
+}
+
+// Real reports whether a box of a cell is a real middlebox: their names have a
+// version.
+func Real(ref string) bool { return strings.Contains(ref, "@") }
+
+// Middleboxes are the ids of the real ones.
+func Middleboxes() []string {
+	var ids []string
+	for _, m := range peers.Middleboxes() {
+		ids = append(ids, m.ID)
+	}
+	return ids
+}
+
+// Middlebox finds a real one.
+func (bs Boxes) Middlebox(ref string) (peers.Middlebox, error) {
+	if base(ref) != ref {
+		return peers.Middlebox{}, fmt.Errorf("look up box %q: a real middlebox takes no parameters", ref)
+	}
+	m, err := peers.LookupMiddlebox(ref)
+	if err != nil {
+		return m, bs.unknown(ref)
+	}
+	return m, nil
+}
+
+// realIn are the real ones among boxes, each once.
+func realIn(refs []string) []string {
+	refs = slices.DeleteFunc(slices.Clone(refs), func(ref string) bool { return !Real(ref) })
+	slices.Sort(refs)
+	return slices.Compact(refs)
+}
+
+// onlyContained is the error of a real middlebox where there are no containers.
+func onlyContained(ref string) error {
+	return fmt.Errorf("use box %q in the embedded fabric: it is a real middlebox, a program in a container; it needs --fabric containers", ref)
 }
 
 // Lookup finds a box by its name, which parameters may follow:
 // "peek-buffer{bytes=512}". The errors name the valid choices.
 func (bs Boxes) Lookup(text string) (box.Program, error) {
+	if Real(text) {
+		_, err := bs.Middlebox(text)
+		return box.Program{Name: text, Layer: box.Outside}, err
+	}
 	b, set, err := bs.entry(text)
 	if err != nil {
 		return box.Program{}, err
@@ -121,13 +172,19 @@ func (bs Boxes) chain(c lab.Cell) ([]box.Program, error) {
 	return out, nil
 }
 
-// CheckChain refuses a chain of boxes that cannot be, and says why.
-func (bs Boxes) CheckChain(chain []string) error {
+// CheckChain refuses a chain of boxes that cannot be in the fabric, and says
+// why.
+func (bs Boxes) CheckChain(k Kind, chain []string) error {
 	if len(chain) > netem.MaxBoxes {
 		return fmt.Errorf("chain %q: at most %d boxes can stand in a row", strings.Join(chain, "+"), netem.MaxBoxes)
 	}
-	_, err := bs.chain(lab.Cell{Boxes: chain})
-	return err
+	if _, err := bs.chain(lab.Cell{Boxes: chain}); err != nil {
+		return err
+	}
+	if real := realIn(chain); len(real) > 0 && k != Containers {
+		return onlyContained(real[0])
+	}
+	return nil
 }
 
 // Infos are the boxes of the cells, in order of name: what a report says of
@@ -141,6 +198,14 @@ func (bs Boxes) Infos(cells []lab.Cell) ([]lab.BoxInfo, error) {
 	}
 	var out []lab.BoxInfo
 	for _, ref := range slices.Sorted(maps.Keys(behind)) {
+		if Real(ref) {
+			m, err := bs.Middlebox(ref)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, lab.BoxInfo{Name: ref, About: m.About, Fix: m.Fix, Cells: behind[ref]})
+			continue
+		}
 		b, _, err := bs.entry(ref)
 		if err != nil {
 			return nil, err
@@ -152,11 +217,13 @@ func (bs Boxes) Infos(cells []lab.Cell) ([]lab.BoxInfo, error) {
 }
 
 // Prove runs the positive controls of the boxes and notes in infos what came
-// of them.
+// of them. Real ones have none: nobody knows what they must break.
 func (bs Boxes) Prove(ctx context.Context, infos []lab.BoxInfo, seed uint64) error {
 	var names []string
 	for _, b := range infos {
-		names = append(names, base(b.Name))
+		if !Real(b.Name) {
+			names = append(names, base(b.Name))
+		}
 	}
 	catches, err := CheckBoxes(ctx, bs, slices.Compact(names), seed, false)
 	for i := range infos {
@@ -171,12 +238,6 @@ func (bs Boxes) Prove(ctx context.Context, infos []lab.BoxInfo, seed uint64) err
 		}
 	}
 	return err
-}
-
-// fix is what mends a box, as its entry has it.
-func (bs Boxes) fix(ref string) string {
-	b, _, _ := bs.entry(ref)
-	return b.Fix
 }
 
 // base is a box's name without its parameters.

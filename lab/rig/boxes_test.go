@@ -171,7 +171,7 @@ func TestBoxLookup(t *testing.T) {
 	if _, err := NewBoxes(strings.NewReader("boxes: [{name: proxysg-rst, when: ch2, do: hang}]"), "mine.yaml"); err == nil || !strings.Contains(err.Error(), "choose another") {
 		t.Errorf("a box of the catalogue was replaced: %v", err)
 	}
-	if err := bs.CheckChain(slices.Repeat([]string{"proxysg-rst"}, 9)); err == nil || !strings.Contains(err.Error(), "at most 8") {
+	if err := bs.CheckChain(Embedded, slices.Repeat([]string{"proxysg-rst"}, 9)); err == nil || !strings.Contains(err.Error(), "at most 8") {
 		t.Error(err)
 	}
 }

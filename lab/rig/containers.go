@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net/netip"
 	"os"
 	"slices"
 	"sync"
@@ -14,7 +13,6 @@ import (
 
 	"hybridlab/docker"
 	"hybridlab/lab"
-	"hybridlab/netem"
 	"hybridlab/netem/tun"
 	"hybridlab/peers"
 	"hybridlab/peers/agent"
@@ -33,6 +31,7 @@ type containers struct {
 	stations  map[lab.PeerID]*station
 	guests    map[lab.PeerID]*station // in containers of others
 	absent    map[lab.PeerID]string   // peers that cannot be used, and why
+	hosts     map[string]*boxHost     // of the real middleboxes, by id
 	authority *peers.Authority
 	logs      string // directory for what servers printed; empty: nowhere
 	stop      context.CancelFunc
@@ -46,7 +45,7 @@ type containers struct {
 // that cannot be used is no error: it is listed with the reason, and its
 // cells are faults.
 func openContainers(ctx context.Context, c Config) (_ *Rig, err error) {
-	f := &containers{road: newRoad(c.Links, c.Boxes, Containers), logs: c.Logs, stations: map[lab.PeerID]*station{}, guests: map[lab.PeerID]*station{}, absent: map[lab.PeerID]string{}}
+	f := &containers{road: newRoad(c.Links, c.Boxes, Containers), logs: c.Logs, stations: map[lab.PeerID]*station{}, guests: map[lab.PeerID]*station{}, absent: map[lab.PeerID]string{}, hosts: map[string]*boxHost{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, f.Close())
@@ -80,11 +79,15 @@ func openContainers(ctx context.Context, c Config) (_ *Rig, err error) {
 	if err := f.startPeers(ctx, c, infos, path); err != nil {
 		return nil, err
 	}
+	if err := f.startBoxes(ctx, c, path); err != nil {
+		return nil, err
+	}
 	watch, stop := context.WithCancel(context.Background())
 	f.stop = stop
 	go f.pressure.watch(watch)
 	f.probe(ctx, c, infos)
-	return &Rig{Fabric: f, closer: f, kernel: "Linux " + f.kernel, peers: infos}, ctx.Err()
+	f.proveBoxes(ctx)
+	return &Rig{Fabric: f, closer: f, kernel: "Linux " + f.kernel, peers: infos, real: f.hosts}, ctx.Err()
 }
 
 func orDiscard(w io.Writer) io.Writer {
@@ -258,6 +261,11 @@ func (f *containers) Close() error {
 			s.agent.Close()
 		}
 	}
+	for _, h := range f.hosts {
+		if h.agent != nil {
+			h.agent.Close()
+		}
+	}
 	if f.path != nil {
 		f.path.End()
 	}
@@ -280,11 +288,7 @@ func (f *containers) Run(ctx context.Context, c lab.Cell, seed uint64) (lab.Evid
 	if err != nil {
 		return lab.Evidence{}, err
 	}
-	return f.travel(ctx, f.path, c, seed, func(v6 bool) (netip.Addr, netip.Addr) {
-		return client.addr(v6), server.addr(v6)
-	}, func(link netem.Link, n needs) (extras, error) { return server.extras(ctx, c, link, n) }, func(link netem.Link, slot uint16) (lab.Evidence, lab.Role, error) {
-		return f.handshake(ctx, c, link, slot, client, server)
-	})
+	return f.travel(ctx, f.path, c, seed, &contained{f: f, ctx: ctx, cell: c, client: client, server: server})
 }
 
 // station is the peer's. One that was not started for the run and that the
@@ -313,32 +317,4 @@ func (f *containers) station(id lab.PeerID) (*station, error) {
 		}
 	}
 	return nil, fmt.Errorf("peer %s was not started for this run", id)
-}
-
-// handshake runs the client against the server; an error names the role
-// whose doing it was.
-func (f *containers) handshake(ctx context.Context, c lab.Cell, link netem.Link, slot uint16, client, server *station) (lab.Evidence, lab.Role, error) {
-	s, err := server.serve(ctx, c, link)
-	var stillborn *stillbornError
-	if errors.As(err, &stillborn) { // the peer's doing, and the judge's to name
-		return lab.Evidence{Addressed: s.identity, Server: stillborn.end}, "", nil
-	}
-	if err != nil {
-		return lab.Evidence{}, lab.ServerRole, err
-	}
-	e := lab.Evidence{Addressed: s.identity}
-	to := netip.AddrPortFrom(netem.TargetAddr(slot, link.V6()), s.addr.Port())
-	if e.Client, e.KeyLog, err = client.dial(ctx, c.Offer, to, link); err != nil {
-		server.abandon(ctx, s)
-		return e, lab.ClientRole, err
-	}
-	end, keylog, err := server.account(ctx, s, netem.ApparentAddr(slot, link.V6()), e.Client.Data)
-	if err != nil {
-		return e, lab.ServerRole, err
-	}
-	e.Server = end
-	if len(e.KeyLog) == 0 {
-		e.KeyLog = keylog
-	}
-	return e, "", nil
 }

@@ -98,40 +98,52 @@ func (f *embedded) Close() error {
 
 // Run implements lab.Fabric.
 func (f *embedded) Run(ctx context.Context, c lab.Cell, seed uint64) (lab.Evidence, error) {
-	return f.travel(ctx, f.net, c, seed, func(v6 bool) (netip.Addr, netip.Addr) {
-		return f.net.ClientAddr(v6), f.net.ServerAddr(v6)
-	}, func(link netem.Link, n needs) (extras, error) { return f.extras(c, link, n) }, func(link netem.Link, slot uint16) (lab.Evidence, lab.Role, error) {
-		srv, err := f.server(keyOf(c, link), c.Accept)
-		if err != nil {
-			return lab.Evidence{}, lab.ServerRole, err
-		}
-		e, err := f.handshake(ctx, c, link, slot, srv)
-		return e, lab.ClientRole, err
-	})
+	return f.travel(ctx, f.net, c, seed, &inProcess{f: f, ctx: ctx, cell: c})
+}
+
+// inProcess is a trip between the two stacks.
+type inProcess struct {
+	f    *embedded
+	ctx  context.Context
+	cell lab.Cell
+	srv  *server
+}
+
+func (t *inProcess) addrs(v6 bool) (client, server netip.Addr) {
+	return t.f.net.ClientAddr(v6), t.f.net.ServerAddr(v6)
+}
+
+func (t *inProcess) finish() []lab.BoxEnd { return nil } // servers stay up
+
+func (t *inProcess) shake(link netem.Link, slot, _ uint16) (lab.Evidence, lab.Role, error) {
+	e, err := t.f.handshake(t.ctx, t.cell, link, slot, t.srv)
+	return e, lab.ClientRole, err
 }
 
 func keyOf(c lab.Cell, link netem.Link) serverKey {
 	return serverKey{peer: c.Server, accept: c.Accept.String(), cert: certOf(c), v6: link.V6()}
 }
 
-func (f *embedded) extras(c lab.Cell, link netem.Link, n needs) (extras, error) {
-	x, k := extras{done: func() {}}, keyOf(c, link)
+func (t *inProcess) prepare(link netem.Link, n needs) (x extras, err error) {
+	if len(n.real) > 0 {
+		return x, onlyContained(n.real[0].box.ID)
+	}
+	k := keyOf(t.cell, link)
+	if t.srv, err = t.f.server(k, t.cell.Accept); err != nil {
+		return x, err
+	}
 	if n.tls {
-		srv, err := f.server(k, c.Accept)
-		if err != nil {
-			return x, err
-		}
-		if x.tls, err = intercept(f.authority, srv.identity); err != nil {
+		if _, x.tls, err = intercept(t.f.authority, t.srv.identity); err != nil {
 			return x, err
 		}
 	}
 	if n.decoy {
 		k.decoy = true
-		srv, err := f.server(k, c.Accept)
+		other, err := t.f.server(k, t.cell.Accept)
 		if err != nil {
 			return x, err
 		}
-		x.decoy = srv.addr.Port()
+		x.decoy = other.addr.Port()
 	}
 	return x, nil
 }
@@ -147,7 +159,7 @@ func (f *embedded) handshake(ctx context.Context, c lab.Cell, link netem.Link, s
 	f.waiting.Store(apparent, told)
 	defer f.waiting.Delete(apparent)
 
-	wait := f.wait(ctx, c.Client, link)
+	wait := f.wait(ctx, c.Client, link, false)
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	to := netip.AddrPortFrom(netem.TargetAddr(slot, link.V6()), srv.addr.Port())

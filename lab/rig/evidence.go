@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"strings"
+	"time"
 
 	"hybridlab/lab"
 	"hybridlab/netem"
@@ -13,9 +14,13 @@ import (
 // certOf is the kind of certificate the cell's server shows.
 func certOf(c lab.Cell) string { return cmp.Or(c.Cert, lab.DefaultCert) }
 
-// refusedToRun turns "this peer cannot be configured so" into evidence; any
-// other error is the lab's.
+// refusedToRun turns "this peer cannot be configured so" and "this server did
+// not come up" into evidence; any other error is the lab's.
 func refusedToRun(role lab.Role, err error) (lab.Evidence, error) {
+	var stillborn *stillbornError
+	if errors.As(err, &stillborn) { // the peer's doing, and the judge's to name
+		return lab.Evidence{Server: stillborn.end}, nil
+	}
 	if !errors.Is(err, peers.ErrUnsupported) {
 		return lab.Evidence{}, err
 	}
@@ -29,12 +34,13 @@ func refusedToRun(role lab.Role, err error) (lab.Evidence, error) {
 // mostDrops bounds the drops listed in an observation; the count is whole.
 const mostDrops = 64
 
-// withTrace adds what the engine saw.
-func withTrace(e lab.Evidence, t netem.Trace, l netem.Link, starved bool) lab.Evidence {
+// withTrace adds what the engine saw. pause is what the client waits of its
+// own accord.
+func withTrace(e lab.Evidence, t netem.Trace, l netem.Link, pause time.Duration, starved bool) lab.Evidence {
 	e.Packets = t.Packets
 	e.Path = lab.Path{
 		Packets: t.Received, Delivered: t.Delivered, Dropped: t.Dropped, ICMP: t.ICMP, Uncounted: t.Uncounted,
-		MaxLateUS: t.MaxLate.Microseconds(), BudgetMS: budget(l).Milliseconds(),
+		MaxLateUS: t.MaxLate.Microseconds(), BudgetMS: (budget(l) + pause).Milliseconds(),
 		Late: starved || t.MaxLate > lateMost, Starved: starved,
 	}
 	for _, d := range t.Boxes {

@@ -9,7 +9,6 @@ import (
 
 	"hybridlab/lab"
 	"hybridlab/netem"
-	"hybridlab/peers"
 )
 
 // Links are the links a run may name: the library's, and the user's own.
@@ -147,16 +146,21 @@ func patience(l netem.Link) time.Duration {
 // wait is how long the client may take. In a hurry it is twice what the link
 // explains and what the fabric's peers need, where nothing on the link takes
 // a retransmission to repair.
-func (r road) wait(ctx context.Context, client lab.PeerID, l netem.Link) time.Duration {
+//
+// A real middlebox may have patience of its own before it decides.
+func (r road) wait(ctx context.Context, client lab.PeerID, l netem.Link, behind bool) time.Duration {
 	most := patience(l)
-	if lab.Hurried(ctx) && !chancy(l.Up) && !chancy(l.Down) && !told(l.Up) && !told(l.Down) {
+	if behind {
+		most += boxPatience
+	} else if lab.Hurried(ctx) && !chancy(l.Up) && !chancy(l.Down) && !told(l.Up) && !told(l.Down) {
 		most = 2*(budget(l)-slack) + r.kind.answer()
 	}
-	if p, err := peers.Lookup(client); err == nil {
-		most += p.Pause()
-	}
-	return most
+	return most + pauseOf(client)
 }
+
+// boxPatience is longer than the five seconds that routers are mostly told to
+// wait for a hello.
+const boxPatience = 4 * time.Second
 
 // answer is how long peers take at most that answer at all, on a machine that
 // has other things to do.

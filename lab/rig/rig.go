@@ -100,6 +100,7 @@ type Config struct {
 	Boxes    Boxes
 	Known    Catalogue
 	Peers    []lab.PeerID // of those known
+	Through  []string     // boxes of the plan: real ones among them have to be started
 	Unprobed bool         // embedded: leave the peers unprobed; nothing is then said about their groups
 	ProbeAll bool         // probe every group of the registry, not only the declared ones
 	Logs     string       // directory for the peers' logs; created when there is something to log
@@ -111,7 +112,17 @@ type Rig struct {
 	lab.Fabric
 	closer io.Closer
 	peers  []lab.PeerInfo
+	real   map[string]*boxHost
 	kernel string
+}
+
+// Introduce adds to what is said of boxes which real ones they are.
+func (r *Rig) Introduce(infos []lab.BoxInfo) {
+	for i := range infos {
+		if h := r.real[infos[i].Name]; h != nil {
+			infos[i].Version, infos[i].Image = h.version, h.image
+		}
+	}
 }
 
 // Open starts the fabric and probes the peers. The error is the lab's own.

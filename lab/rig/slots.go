@@ -47,6 +47,24 @@ func (s *slots) take(jumbo bool) (uint16, error) {
 	return 0, fmt.Errorf("take an address for the cell: all of %d to %d are in use", t.first, t.last)
 }
 
+// takeSome takes several, and returns what gives them back.
+func (s *slots) takeSome(n int, jumbo bool) (some []uint16, give func(), err error) {
+	give = func() {
+		for _, slot := range some {
+			s.give(slot)
+		}
+	}
+	for range n {
+		slot, err := s.take(jumbo)
+		if err != nil {
+			give()
+			return nil, nil, err
+		}
+		some = append(some, slot)
+	}
+	return some, give, nil
+}
+
 func (s *slots) give(slot uint16) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

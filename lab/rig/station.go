@@ -143,31 +143,6 @@ func (s *station) shared(ctx context.Context, c lab.Cell, link netem.Link, which
 	return i, i.err
 }
 
-// extras brings up what boxes need that end connections.
-func (s *station) extras(ctx context.Context, c lab.Cell, link netem.Link, n needs) (extras, error) {
-	x := extras{done: func() {}}
-	if n.tls {
-		if s.peer.Exclusive() {
-			return x, fmt.Errorf("%w: a box that ends TLS copies the name of the server, and every connection to %s has a server of its own", peers.ErrUnsupported, s.peer.ID)
-		}
-		i, err := s.serve(ctx, c, link)
-		if err != nil {
-			return x, err
-		}
-		if x.tls, err = intercept(s.fabric.authority, i.identity); err != nil {
-			return x, err
-		}
-	}
-	if n.decoy {
-		i, err := s.decoy(ctx, c, link)
-		if err != nil {
-			return x, err
-		}
-		x.decoy, x.done = i.addr.Port(), func() { s.abandon(ctx, i) }
-	}
-	return x, nil
-}
-
 // decoy is another server than the one that a cell addresses.
 func (s *station) decoy(ctx context.Context, c lab.Cell, link netem.Link) (*instance, error) {
 	if s.peer.Exclusive() {
@@ -221,9 +196,9 @@ func (s *station) notStarted(i *instance, err error) error {
 	return &stillbornError{end}
 }
 
-// dial runs one client.
-func (s *station) dial(ctx context.Context, offer lab.Offer, to netip.AddrPort, link netem.Link) (lab.End, []byte, error) {
-	req := request(s.fabric.authority, lab.ClientRole, offer, to, s.fabric.wait(ctx, s.peer.ID, link))
+// dial runs one client, which may wait so long.
+func (s *station) dial(ctx context.Context, offer lab.Offer, to netip.AddrPort, wait time.Duration) (lab.End, []byte, error) {
+	req := request(s.fabric.authority, lab.ClientRole, offer, to, wait)
 	cmd, err := s.peer.Command(req)
 	if err != nil {
 		return lab.End{}, nil, err

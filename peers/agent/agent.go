@@ -62,6 +62,7 @@ type Command struct {
 type Result struct {
 	Exit     int  // exit code; 128+n when signal n killed it; -1 when Err is set
 	TimedOut bool // killed at its Timeout
+	ByItself bool // it ended before it was told to
 	// Stdout and Stderr are what it wrote: all of it up to 64 KiB each,
 	// otherwise the first and the last 32 KiB with a line about the cut between.
 	Stdout, Stderr []byte

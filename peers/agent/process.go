@@ -43,6 +43,8 @@ type process struct {
 	mu       sync.Mutex
 	reaped   bool
 	timedOut bool
+	told     bool // to end
+	byItself bool // it ended without being told
 	state    *os.ProcessState
 	done     chan struct{} // closed when result is there
 	result   Result
@@ -178,6 +180,7 @@ func (p *process) signal(sig syscall.Signal) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.reaped {
+		p.told = true
 		syscall.Kill(-p.pid, sig)
 	}
 }
@@ -217,6 +220,9 @@ func (p *process) reap() {
 			break
 		}
 	}
+	p.mu.Lock()
+	p.byItself = !p.told && !p.timedOut
+	p.mu.Unlock()
 	p.kill()
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -246,7 +252,7 @@ func (p *process) finish() {
 		p.lines.close()
 	}
 	p.result = Result{
-		Exit: exitCode(p.state), TimedOut: p.timedOut,
+		Exit: exitCode(p.state), TimedOut: p.timedOut, ByItself: p.byItself,
 		Stdout: p.stdout.bytes(), Stderr: p.stderr.bytes(),
 		Files: collect(p.dir, p.outputs),
 	}

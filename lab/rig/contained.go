@@ -1,0 +1,128 @@
+package rig
+
+import (
+	"context"
+	"net/netip"
+
+	"hybridlab/lab"
+	"hybridlab/netem"
+	"hybridlab/peers"
+)
+
+// contained is a trip between two containers.
+type contained struct {
+	f              *containers
+	ctx            context.Context
+	cell           lab.Cell
+	client, server *station
+
+	up, other *instance // the server, and the one that boxes misroute to
+	shaken    bool      // the server has served, or what was left of it was ended
+	real      []*posted // the real middleboxes, those for the other server too
+	port      uint16    // that the client goes to
+}
+
+func (t *contained) addrs(v6 bool) (client, server netip.Addr) {
+	return t.client.addr(v6), t.server.addr(v6)
+}
+
+func (t *contained) prepare(link netem.Link, n needs) (x extras, err error) {
+	if t.up, err = t.server.serve(t.ctx, t.cell, link); err != nil {
+		t.up = nil
+		return x, err
+	}
+	var id peers.Identity
+	if n.tls {
+		if id, x.tls, err = intercept(t.f.authority, t.up.identity); err != nil {
+			return x, err
+		}
+	}
+	t.port = t.up.addr.Port()
+	if n.decoy {
+		if t.other, err = t.server.decoy(t.ctx, t.cell, link); err != nil {
+			t.other = nil
+			return x, err
+		}
+		x.decoy = t.other.addr.Port()
+	}
+	x.outside, err = t.post(link.V6(), n.real, x.decoy, id)
+	return x, err
+}
+
+// post starts the real middleboxes, the one before the server first: each has
+// to know where the next one listens.
+func (t *contained) post(v6 bool, legs []leg, decoy uint16, id peers.Identity) ([]netem.Outside, error) {
+	out := make([]netem.Outside, len(legs))
+	for i := len(legs) - 1; i >= 0; i-- {
+		l := legs[i]
+		h, err := t.f.boxHost(l.box.ID)
+		if err != nil {
+			return nil, err
+		}
+		next := netem.TargetAddr(l.slot, v6)
+		b := peers.Between{SNI: peers.ServerName, Identity: id, CA: t.f.authority.PEM(),
+			Backend: netip.AddrPortFrom(next, t.port), Decoy: netip.AddrPortFrom(next, decoy)}
+		out[i] = netem.Outside{Addr: h.addr(v6), Slot: l.slot}
+		if t.port, err = t.start(h, v6, b); err != nil {
+			return nil, err
+		}
+		if !l.misrouted {
+			continue
+		}
+		// Who was sent to the other server passes this box on the way there.
+		b.Backend = b.Decoy
+		if decoy, err = t.start(h, v6, b); err != nil {
+			return nil, err
+		}
+		out[i].Decoy = decoy
+	}
+	return out, nil
+}
+
+// start starts a process of a middlebox and returns its port.
+func (t *contained) start(h *boxHost, v6 bool, b peers.Between) (uint16, error) {
+	b.Listen = netip.AddrPortFrom(h.addr(v6), h.ports.next())
+	p, err := h.post(t.ctx, b)
+	if err != nil {
+		return 0, err
+	}
+	t.real = append(t.real, p)
+	return b.Listen.Port(), nil
+}
+
+func (t *contained) shake(link netem.Link, first, last uint16) (lab.Evidence, lab.Role, error) {
+	t.shaken = true
+	e := lab.Evidence{Addressed: t.up.identity}
+	to := netip.AddrPortFrom(netem.TargetAddr(first, link.V6()), t.port)
+	wait := t.f.wait(t.ctx, t.client.peer.ID, link, len(t.real) > 0)
+	var err error
+	if e.Client, e.KeyLog, err = t.client.dial(t.ctx, t.cell.Offer, to, wait); err != nil {
+		t.server.abandon(t.ctx, t.up)
+		return e, lab.ClientRole, err
+	}
+	end, keylog, err := t.server.account(t.ctx, t.up, netem.ApparentAddr(last, link.V6()), e.Client.Data)
+	if err != nil {
+		return e, lab.ServerRole, err
+	}
+	e.Server = end
+	if len(e.KeyLog) == 0 {
+		e.KeyLog = keylog
+	}
+	return e, "", nil
+}
+
+func (t *contained) finish() []lab.BoxEnd {
+	if t.up != nil && !t.shaken {
+		t.server.abandon(t.ctx, t.up)
+	}
+	if t.other != nil {
+		t.server.abandon(t.ctx, t.other)
+	}
+	var ends []lab.BoxEnd
+	for i := len(t.real) - 1; i >= 0; i-- { // client to server
+		if end, ok := t.real[i].end(t.ctx); ok {
+			ends = append(ends, end)
+		}
+	}
+	return ends
+}
