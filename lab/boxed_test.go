@@ -160,3 +160,73 @@ func TestForgedAndLost(t *testing.T) {
 		}
 	}
 }
+
+// TestDeaths: a real middlebox that ended by itself is told of, one that the lab
+// ended is not; and one that is slow without a word is blamed where the same
+// without it is not.
+func TestDeaths(t *testing.T) {
+	judge := func(controls []ControlTaken, change func(*Observation)) Verdict {
+		o := seen(t, "go", "go", pqList, pqList, "clean", "x25519mlkem768", func(o *Observation) {
+			behind("real@1")(o)
+			change(o)
+		})
+		return Classify(o, Predict(o.Cell, goRules, goRules), goRules, controls)
+	}
+	bare := []ControlTaken{{Kind: ControlNoBox, Outcome: Hybrid}}
+	for _, died := range []bool{true, false} {
+		v := judge(bare, func(o *Observation) {
+			silent(o)
+			o.Wire.LostUp = 1500
+			o.Path.Ends = []BoxEnd{{Box: "real@1", Died: died, Exit: 139, Said: "assertion failed\n"}}
+		})
+		told := strings.HasSuffix(v.Why, `; box real@1 ended by itself, exit code 139 (it says "assertion failed")`)
+		if told != died || !v.Outcome.Finding() || v.Blame != "box real@1" {
+			t.Errorf("died %t: %s, blame %q: %s", died, v.Outcome, v.Blame, v.Why)
+		}
+	}
+	slow := func(o *Observation) { o.Wire.HandshakeMS = 5200 }
+	if v := judge(bare, slow); v.Outcome != Slow || v.Blame != "box real@1" {
+		t.Errorf("slow: %s, blame %q: %s", v.Outcome, v.Blame, v.Why)
+	}
+	if v := judge([]ControlTaken{{Kind: ControlNoBox, Outcome: Slow}}, slow); v.Outcome != Slow || v.Blame != blameServer {
+		t.Errorf("slow without it too: %s, blame %q: %s", v.Outcome, v.Blame, v.Why)
+	}
+}
+
+// TestLegs: behind a box that ends TLS each leg is judged by its own hellos.
+func TestLegs(t *testing.T) {
+	const hybrid, classical, both = "x25519mlkem768", "x25519", "x25519mlkem768+x25519"
+	for _, tt := range []struct {
+		name              string
+		offer, accept     string
+		front, back, asks string
+		outcome           Outcome
+		cause             Cause
+		blame             string
+	}{
+		{"both hybrid", both, both, hybrid, hybrid, both, Hybrid, "", ""},
+		{"a weaker back", both, both, hybrid, classical, both, Downgrade, CauseLegsDiffer, "box b"},
+		{"a weaker back, as it asked for no more", both, both, hybrid, classical, classical, Downgrade, CauseLegsDiffer, "box b"},
+		{"a weaker front", both, both, classical, hybrid, both, Downgrade, CauseHelloRewritten, "box b"},
+		{"neither", both, both, classical, classical, classical, Downgrade, CauseHelloRewritten, "box b"},
+		{"a client of old", classical, both, classical, hybrid, both, Classical, "", ""},
+		{"a server of old", both, classical, hybrid, classical, both, Classical, "", ""},
+		{"ends with nothing in common", hybrid, classical, hybrid, classical, both, Classical, "", ""},
+		{"and the other way", classical, hybrid, classical, hybrid, both, Classical, "", ""},
+	} {
+		o := seen(t, "go", "go", tt.offer, tt.accept, "clean", tt.front, func(o *Observation) {
+			behind("b")(o)
+			o.Wire.AtServer[0].SHA256, o.Wire.AtServer[0].Groups = "bb", groups(t, strings.Split(tt.asks, "+")...)
+			o.Wire.FromServer = &ServerHello{Version: 0x0304, Group: groups(t, tt.back)[0]}
+			o.Client.Group, o.Server.Group = "", ""
+		})
+		v := Classify(o, Predict(o.Cell, goRules, goRules), goRules, nil)
+		if v.Outcome != tt.outcome || v.Cause != tt.cause || v.Blame != tt.blame {
+			t.Errorf("%s: %s %s, blame %q; want %s %s, blame %q: %s", tt.name, v.Outcome, v.Cause, v.Blame, tt.outcome, tt.cause, tt.blame, v.Why)
+		}
+		legs := "front leg " + groups(t, tt.front)[0].String() + ", back leg " + groups(t, tt.back)[0].String()
+		if asked := strings.Contains(v.Why, "offered a post-quantum group"); !strings.Contains(v.Why, legs) || asked != strings.Contains(tt.asks, hybrid) {
+			t.Errorf("%s: %s", tt.name, v.Why)
+		}
+	}
+}

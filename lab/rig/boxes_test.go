@@ -9,8 +9,10 @@ import (
 	"testing"
 
 	"hybridlab/fixtures"
+	"hybridlab/lab"
 	"hybridlab/lab/capture"
 	"hybridlab/lab/wire"
+	"hybridlab/netem"
 	"hybridlab/netem/box"
 )
 
@@ -159,6 +161,8 @@ func TestBoxLookup(t *testing.T) {
 		{"proxysg-rst{bytes=5}", `look up box "proxysg-rst{bytes=5}": box "proxysg-rst" has no parameter "bytes"; it has: none`},
 		{"caddy-l4-8k{bytes=x}", `look up box "caddy-l4-8k{bytes=x}": condition "ch>x": "x" is not a number`},
 		{"caddy-l4-8k{bytes", `look up box: `},
+		{"haproxy-snu@trixie", `look up box "haproxy-snu@trixie" (did you mean "haproxy-sni@trixie"?): want one of ats-blind`},
+		{"haproxy-sni@trixie{bytes=5}", `look up box "haproxy-sni@trixie{bytes=5}": a real middlebox takes no parameters`},
 	} {
 		if _, err := bs.Lookup(tt.ref); err == nil || !strings.HasPrefix(err.Error(), tt.want) {
 			t.Errorf("%s: %v", tt.ref, err)
@@ -171,8 +175,67 @@ func TestBoxLookup(t *testing.T) {
 	if _, err := NewBoxes(strings.NewReader("boxes: [{name: proxysg-rst, when: ch2, do: hang}]"), "mine.yaml"); err == nil || !strings.Contains(err.Error(), "choose another") {
 		t.Errorf("a box of the catalogue was replaced: %v", err)
 	}
+	for kind, want := range map[Kind]string{Containers: "", Embedded: "it needs --fabric containers"} {
+		err := bs.CheckChain(kind, []string{"proxysg-rst", "haproxy-sni@trixie"})
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("a real middlebox in the fabric %s: %v", kind, err)
+		}
+	}
 	if err := bs.CheckChain(Embedded, slices.Repeat([]string{"proxysg-rst"}, 9)); err == nil || !strings.Contains(err.Error(), "at most 8") {
 		t.Error(err)
+	}
+}
+
+// TestNeeds: a real middlebox is given another server to send people to, and
+// one behind a box that may do so stands before both.
+func TestNeeds(t *testing.T) {
+	bs := catalogue(t)
+	for _, tt := range []struct {
+		chain     string
+		decoy     bool
+		tls       bool
+		misrouted []bool // of the real ones
+	}{
+		{"proxysg-rst", false, false, nil},
+		{"peek-buffer", true, false, nil},
+		{"two-leg-illusion", false, true, nil},
+		{"haproxy-sni@trixie", true, false, []bool{false}},
+		{"proxysg-rst+haproxy-sni@trixie", true, false, []bool{false}},
+		{"haproxy-sni@trixie+peek-buffer", true, false, []bool{false}},
+		{"peek-buffer+haproxy-sni@trixie", true, false, []bool{true}},
+		{"haproxy-sni@trixie+haproxy-sni@trixie", true, false, []bool{false, true}},
+	} {
+		boxes, err := bs.chain(lab.Cell{Boxes: strings.Split(tt.chain, "+")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, err := needsOf(boxes)
+		var misrouted []bool
+		for _, l := range n.real {
+			misrouted = append(misrouted, l.misrouted)
+		}
+		if err != nil || n.decoy != tt.decoy || n.tls != tt.tls || !slices.Equal(misrouted, tt.misrouted) {
+			t.Errorf("%s: %+v, %v", tt.chain, n, err)
+		}
+	}
+}
+
+// TestSlotsOfLegs: those of one cell are all its own, of one kind, and come back.
+func TestSlotsOfLegs(t *testing.T) {
+	s := newSlots()
+	some, give, err := s.takeSome(3, true)
+	if err != nil || len(some) != 3 || some[0] < netem.FirstJumbo {
+		t.Fatal(some, err)
+	}
+	slices.Sort(some)
+	if len(slices.Compact(some)) != 3 || len(s.used) != 3 {
+		t.Errorf("%v, %d in use", some, len(s.used))
+	}
+	if give(); len(s.used) != 0 {
+		t.Errorf("%d are kept", len(s.used))
+	}
+	if _, _, err := s.takeSome(1<<13, true); err == nil || len(s.used) != 0 {
+		t.Errorf("more than there are: %v, %d are kept", err, len(s.used))
 	}
 }
 

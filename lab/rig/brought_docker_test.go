@@ -51,7 +51,7 @@ func runCells(t *testing.T, known Catalogue, ids []lab.PeerID, cells []lab.Cell)
 		t.Fatal(err)
 	}
 	run, began := NewRunID(), time.Now()
-	r, err := Open(t.Context(), Config{Kind: Containers, Run: run, Links: links, Boxes: catalogue(t), Known: known, Peers: ids, Logs: filepath.Join(t.TempDir(), "logs"), Progress: t.Output()})
+	r, err := Open(t.Context(), Config{Kind: Containers, Run: run, Links: links, Boxes: catalogue(t), Known: known, Peers: ids, Through: lab.Plan{Cells: cells}.Boxes(), Logs: filepath.Join(t.TempDir(), "logs"), Progress: t.Output()})
 	if err != nil {
 		t.Fatal(err)
 	}

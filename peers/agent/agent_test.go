@@ -318,6 +318,25 @@ func TestStartOfAServerThatEnds(t *testing.T) {
 	}
 }
 
+// TestEndedByItself: whether a server ended or was ended is known.
+func TestEndedByItself(t *testing.T) {
+	c, _ := start(t)
+	for script, itself := range map[string]bool{"echo ready; kill -9 $$": true, "echo ready; sleep 60": false} {
+		id, err := c.Start(t.Context(), Command{Argv: sh(script), Ready: "ready"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if itself {
+			if _, err := c.Wait(t.Context(), id); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if res, err := c.Stop(t.Context(), id); err != nil || res.ByItself != itself || res.Exit < 128 {
+			t.Errorf("%s: %+v, %v", script, res, err)
+		}
+	}
+}
+
 func TestLinesWaitAndStop(t *testing.T) {
 	c, _ := start(t)
 	id, err := c.Start(t.Context(), Command{Argv: sh(`echo ready; while read x; do echo "got $x"; done; echo bye`), Stdin: []byte("1\n2\n"), Ready: "ready"})

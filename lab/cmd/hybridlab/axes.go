@@ -32,7 +32,7 @@ func registerAxes(cmd *cobra.Command, a *scenarios.Axes) {
 	f.Var((*names)(&a.Links), "links", "links; any takes settings: 'clean{mtu=1300}', 'mtu1280{mss=536}'")
 	f.Var((*names)(&a.Certs), "certs", "kinds of server certificate: "+strings.Join(rig.CertKinds(), ", ")+" (default: ecdsa-p256)")
 	f.StringVar(&a.LinkFile, "link-file", "", "YAML file with links of your own")
-	f.Var((*names)(&a.Boxes), "boxes", "middleboxes between link and server: names, chains a+b from client to server, none; some take\nparameters: 'peek-buffer{bytes=512}' (see hybridlab boxes; default: none)")
+	f.Var((*names)(&a.Boxes), "boxes", "middleboxes between link and server: names, chains a+b from client to server, none; some take\nparameters: 'peek-buffer{bytes=512}'; real programs are among them: haproxy-sni@trixie (see hybridlab\nboxes; * for those that are no programs; default: none)")
 	f.StringVar(&a.BoxFile, "box-file", "", "YAML file with boxes of your own")
 	f.StringVar(&a.Level, "level", "quick", scenarios.LevelsHelp())
 }

@@ -24,7 +24,8 @@ func boxesCommand() *cobra.Command {
 		Use:   "boxes [BOX...]",
 		Short: "Show the middleboxes: what each does, who has it, how sure that is",
 		Long: `Show the catalogue of middleboxes, or some of it. Each stands for a breakage known from the
-field; a file of your own has the same form (--box-file):
+field; a file of your own has the same form (--box-file). Behind them are listed the real middleboxes
+that can stand in the same places, programs in containers:
 
 boxes:
   - name: mine
@@ -39,17 +40,20 @@ boxes:
 			if err != nil {
 				return err
 			}
-			chosen, err := choose(bs, names)
+			chosen, real, err := choose(bs, names)
 			if err != nil {
 				return err
 			}
 			if check {
+				if len(real) > 0 && len(names) > 0 {
+					return fmt.Errorf("check %s: what a real middlebox breaks is not known beforehand; try hybridlab run --level middleboxes --boxes %s", real[0], real[0])
+				}
 				return checkBoxes(cmd.Context(), cmd.OutOrStdout(), bs, chosen, seed)
 			}
 			for _, b := range chosen {
 				writeBox(cmd.OutOrStdout(), b)
 			}
-			return nil
+			return writeReal(cmd.OutOrStdout(), bs, real)
 		},
 	}
 	cmd.Flags().StringVar(&file, "box-file", "", "YAML file with boxes of your own")
@@ -58,19 +62,37 @@ boxes:
 	return cmd
 }
 
-func choose(bs rig.Boxes, names []string) ([]box.Box, error) {
+// choose tells the boxes of the engine from real middleboxes.
+func choose(bs rig.Boxes, names []string) (ours []box.Box, real []string, err error) {
 	if len(names) == 0 {
-		return bs.All(), nil
+		return bs.All(), rig.Middleboxes(), nil
 	}
-	var out []box.Box
 	for _, n := range names {
+		if rig.Real(n) {
+			real = append(real, n)
+			continue
+		}
 		b, err := bs.Find(n)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		out = append(out, b)
+		ours = append(ours, b)
 	}
-	return out, nil
+	return ours, real, nil
+}
+
+func writeReal(w io.Writer, bs rig.Boxes, ids []string) error {
+	for _, id := range ids {
+		m, err := bs.Middlebox(id)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(w, "\n%s  a real middlebox, in a container\n  %-8s %s\n", m.ID, "", m.About)
+		if m.Fix != "" {
+			fmt.Fprintf(w, "  %-8s %s\n", "fix", m.Fix)
+		}
+	}
+	return nil
 }
 
 func writeBox(w io.Writer, b box.Box) {
