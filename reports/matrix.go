@@ -61,9 +61,12 @@ func (m *matrix) rowCount() int {
 const maxRows = 100
 
 func (t *terminal) matrix(m *matrix, s *summary) {
+	lines, ofShapes := m.shapes()
 	switch {
 	case s.total == 0:
 		return
+	case ofShapes:
+		t.shapeTable(lines)
 	case m.rowCount() > maxRows:
 		t.pairTable(m, s)
 	default:

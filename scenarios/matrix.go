@@ -18,6 +18,7 @@ type Level struct {
 	// Clients and Servers join the peers at one end.
 	Clients, Servers []lab.PeerID
 	Cases            func(groups []string) []lab.Case // nil: Cases
+	Boxes            []string                         // chains; nil: none
 }
 
 // core are two stacks of each fabric: with them every way of choosing a
@@ -67,6 +68,15 @@ var Levels = map[string]Level{
 		Groups:  []string{"x25519", "secp256r1", "x25519mlkem768", "secp256r1mlkem768"},
 		Links:   []string{"clean"},
 		Cases:   oldCases,
+	},
+	"middleboxes": {
+		About:   "hellos of every shape through every real middlebox",
+		Clients: shapedClients(),
+		Servers: []lab.PeerID{"go@1.26"},
+		Groups:  []string{"x25519", "x25519mlkem768"},
+		Links:   []string{"clean"},
+		Cases:   browserCases,
+		Boxes:   append([]string{NoBox}, rig.Middleboxes()...),
 	},
 	"full": {
 		About:  "every group over every link of the library",

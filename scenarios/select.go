@@ -115,8 +115,8 @@ func LoadBoxes(file string) (rig.Boxes, error) {
 // NoBox stands for a path without boxes, beside others that have some.
 const NoBox = "none"
 
-// chains are the chains of boxes that the user named.
-func (a Axes) chains(s Selection) [][]string {
+// chains are the chains of boxes that the user named, or the level's.
+func (a Axes) chains(s Selection, level Level) [][]string {
 	if slices.Contains(a.Boxes, "*") {
 		out := [][]string{nil}
 		for _, name := range s.Boxes.Names() {
@@ -125,7 +125,7 @@ func (a Axes) chains(s Selection) [][]string {
 		return out
 	}
 	var out [][]string
-	for _, text := range a.Boxes {
+	for _, text := range list(a.Boxes, level.Boxes, nil) {
 		if text == NoBox {
 			out = append(out, nil)
 			continue
@@ -226,7 +226,7 @@ func (a Axes) matrix(s Selection) (lab.Matrix, error) {
 		Cases:   cases(groups),
 		Links:   list(a.Links, level.Links, s.Links.Names()),
 		Certs:   list(a.Certs, []string{lab.DefaultCert}, rig.CertKinds()),
-		Boxes:   a.chains(s),
+		Boxes:   a.chains(s, level),
 	}
 	return m, a.check(s, m)
 }
