@@ -166,3 +166,16 @@ func TestAgain(t *testing.T) {
 		}
 	}
 }
+
+// TestUndecided: a run that decided nothing is no success, and one that missed
+// a cell in ten is.
+func TestUndecided(t *testing.T) {
+	for _, tt := range []struct {
+		decided, not int
+		want         bool
+	}{{0, 0, false}, {9, 1, false}, {9, 2, true}, {0, 1, true}, {100, 0, false}} {
+		if got := undecided(lab.Report{Counts: map[lab.Outcome]int{lab.Hybrid: tt.decided, lab.Inconclusive: tt.not}}); got != tt.want {
+			t.Errorf("%d of %d undecided: %t", tt.not, tt.decided+tt.not, got)
+		}
+	}
+}

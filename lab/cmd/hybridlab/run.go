@@ -165,6 +165,9 @@ func show(w io.Writer, d *lab.RunDir) error {
 		return broken(fmt.Errorf("%d cells could not be run: the lab failed, see outcome \"fault\"", d.Report.Counts[lab.Fault]))
 	case d.Report.Unexpected > 0 || len(d.Report.Gone()) > 0:
 		return &exitError{code: exitFindings}
+	case undecided(d.Report):
+		return broken(fmt.Errorf("%d cells could not be decided, more than one in %d: that there are no findings says little; take a quieter machine or a lower --parallel",
+			d.Report.Counts[lab.Inconclusive], mostUndecided))
 	}
 	return nil
 }
@@ -190,4 +193,16 @@ func again(args []string) string {
 		out = append(out, a)
 	}
 	return strings.Join(out, " ")
+}
+
+// mostUndecided: if more than one cell in so many could not be decided, a run
+// without findings must not look like a success.
+const mostUndecided = 10
+
+func undecided(r lab.Report) bool {
+	all := 0
+	for _, n := range r.Counts {
+		all += n
+	}
+	return r.Counts[lab.Inconclusive]*mostUndecided > all
 }
