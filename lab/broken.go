@@ -22,6 +22,8 @@ func (j *judge) broken() bool {
 	switch {
 	case j.o.Path.Starved && j.o.Client.TimedOut && cause != CausePMTUBlackhole && cause != CauseFragmentsDropped:
 		return j.decide(Inconclusive, cause, "", "%s; but the lab was short of CPU while it waited", what)
+	case j.o.Path.Starved && cause == CauseNoServer:
+		return j.decide(Inconclusive, cause, "", "%s; but it was short of CPU while it should have come up", what)
 	case j.idle():
 		return j.decide(Failure, cause, blame, "%s", what)
 	case clean == Fault || classical == Fault:

@@ -46,6 +46,12 @@ func (v *verdicts) Judged(one lab.Verdict) error {
 // runCells takes cells through a fabric with the peers in known, and closes it.
 func runCells(t *testing.T, known Catalogue, ids []lab.PeerID, cells []lab.Cell) (map[string]lab.Verdict, map[lab.PeerID]lab.PeerInfo) {
 	t.Helper()
+	return runCellsOn(t, known, ids, cells, func(*Rig) {})
+}
+
+// runCellsOn is runCells on a fabric to which something was done.
+func runCellsOn(t *testing.T, known Catalogue, ids []lab.PeerID, cells []lab.Cell, do func(*Rig)) (map[string]lab.Verdict, map[lab.PeerID]lab.PeerInfo) {
+	t.Helper()
 	links, err := NewLinks(nil, "")
 	if err != nil {
 		t.Fatal(err)
@@ -56,6 +62,7 @@ func runCells(t *testing.T, known Catalogue, ids []lab.PeerID, cells []lab.Cell)
 		t.Fatal(err)
 	}
 	opened := time.Since(began)
+	do(r)
 	v := &verdicts{all: map[string]lab.Verdict{}}
 	runner := &lab.Runner{Fabric: r, Known: known, Sink: v, Seed: 1, CleanLink: links.Clean, Attempts: 2}
 	if err := runner.Run(t.Context(), cells, 32); err != nil {

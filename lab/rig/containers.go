@@ -85,6 +85,9 @@ func openContainers(ctx context.Context, c Config) (_ *Rig, err error) {
 	watch, stop := context.WithCancel(context.Background())
 	f.stop = stop
 	go f.pressure.watch(watch)
+	for _, s := range f.stations {
+		go s.watch(watch)
+	}
 	f.probe(ctx, c, infos)
 	f.proveBoxes(ctx)
 	return &Rig{Fabric: f, closer: f, kernel: "Linux " + f.kernel, peers: infos, real: f.hosts}, ctx.Err()
@@ -288,7 +291,10 @@ func (f *containers) Run(ctx context.Context, c lab.Cell, seed uint64) (lab.Evid
 	if err != nil {
 		return lab.Evidence{}, err
 	}
-	return f.travel(ctx, f.path, c, seed, &contained{f: f, ctx: ctx, cell: c, client: client, server: server})
+	mark := throttled(ctx, client, server)
+	e, err := f.travel(ctx, f.path, c, seed, &contained{f: f, ctx: ctx, cell: c, client: client, server: server})
+	mark(&e)
+	return e, err
 }
 
 // station is the peer's. One that was not started for the run and that the

@@ -21,6 +21,7 @@ type station struct {
 	container *docker.Container
 	agent     *agent.Client
 	fabric    *containers
+	throttle  *throttle
 
 	mu      sync.Mutex
 	turns   chan struct{}        // one for each client at work; nil: any number may be
@@ -61,7 +62,7 @@ type instance struct {
 }
 
 func newStation(f *containers, p peers.Peer, c *docker.Container, a *agent.Client) *station {
-	s := &station{peer: p, container: c, agent: a, fabric: f, servers: map[string]*instance{}, ports: &ports{}}
+	s := &station{peer: p, container: c, agent: a, fabric: f, servers: map[string]*instance{}, ports: &ports{}, throttle: newThrottle()}
 	if n := p.AtOnce(); n > 0 {
 		s.turns = make(chan struct{}, n)
 	}
@@ -85,7 +86,7 @@ func (s *station) accompany(ctx context.Context) error {
 // one that the lab's own binary plays.
 func (s *station) guest(p peers.Peer) *station {
 	g := newStation(s.fabric, p, s.container, s.agent)
-	g.ports = s.ports
+	g.ports, g.throttle = s.ports, s.throttle
 	return g
 }
 
