@@ -117,8 +117,35 @@ func (t *terminal) head(rep lab.Report) {
 	t.line("%s run %s, %s, seed %d", t.paint("1", "hybridlab"), name(rep.Run), took(rep), rep.Seed)
 	t.para("", fabric(rep))
 	for _, p := range rep.Peers {
+		if base, more := shapesOf(rep.Peers, p); base != p.ID {
+			continue
+		} else if more > 0 {
+			t.para("  ", peerLine(p)+", in "+count(more+1, "shape"))
+			continue
+		}
 		t.para("  ", peerLine(p))
 	}
+	for _, b := range rep.Boxes {
+		if b.Version != "" {
+			t.para("  ", name(b.Name)+": "+name(b.Version))
+		}
+	}
+}
+
+// shapesOf finds the first of the peers that differ from p in settings alone,
+// and how many more there are.
+func shapesOf(peers []lab.PeerInfo, p lab.PeerInfo) (first lab.PeerID, more int) {
+	base := func(id lab.PeerID) string { b, _, _ := strings.Cut(string(id), "{"); return b }
+	for _, o := range peers {
+		switch {
+		case base(o.ID) != base(p.ID) || o.Unavailable != p.Unavailable || o.Version != p.Version:
+		case first == "":
+			first = o.ID
+		default:
+			more++
+		}
+	}
+	return first, more
 }
 
 func peerLine(p lab.PeerInfo) string {

@@ -72,7 +72,7 @@ func Start(ctx context.Context, s Selection, o Options) (*Session, error) {
 		Fabric: r, Known: s.Peers, Sink: rec, Seed: o.Seed, CleanLink: s.Links.Clean, Attempts: o.Attempts, Repeat: o.Repeat,
 	}}
 	ss.Inputs = rig.Inputs{
-		Tool: head.Tool, Fabric: s.Fabric, Kernel: r.Kernel(), Seed: o.Seed, Attempts: o.Attempts, Repeat: max(o.Repeat, 1), Peers: r.Peers(), Links: s.Links, Boxes: s.Boxes,
+		Tool: head.Tool, Fabric: s.Fabric, Kernel: r.Kernel(), Seed: o.Seed, Attempts: o.Attempts, Repeat: max(o.Repeat, 1), Peers: r.Peers(), Links: s.Links, Boxes: s.Boxes, Real: rec.Report.Boxes,
 	}.Of
 	if o.Reuse != nil {
 		if ss.Reused, err = ss.Reuse(rec, o.Reuse, s.Plan.Cells); err != nil {

@@ -162,15 +162,26 @@ func containerError(c *docker.Container, err error) error {
 	}
 }
 
-// startPeers brings up every peer; infos is filled in. The error is the end
-// of ctx.
+// startPeers brings up every peer; infos is filled in. Of those that the lab's
+// own binary plays and that differ in settings alone, one has a container and
+// the others are its guests. The error is the end of ctx.
 func (f *containers) startPeers(ctx context.Context, c Config, infos []lab.PeerInfo, path *docker.Container) error {
 	stations, errs := make([]*station, len(infos)), make([]error, len(infos))
 	var wg sync.WaitGroup
+	first := map[lab.PeerID]int{} // of those that differ in settings alone
+	like := make([]int, len(infos))
 	for i := range infos {
 		p, err := c.Known.all().Lookup(infos[i].ID)
 		if err != nil {
 			return err
+		}
+		if like[i] = i; p.Ours() && p.Image == "" {
+			name, _, _ := lab.SplitSettings(string(p.ID))
+			if at, met := first[lab.PeerID(name)]; met {
+				like[i] = at
+				continue
+			}
+			first[lab.PeerID(name)] = i
 		}
 		img, err := f.image(ctx, p) // one after the other: two might want the same base
 		if err != nil {
@@ -184,8 +195,12 @@ func (f *containers) startPeers(ctx context.Context, c Config, infos []lab.PeerI
 		})
 	}
 	wg.Wait()
-	for i, err := range errs {
-		id := infos[i].ID
+	for i := range infos {
+		id, err := infos[i].ID, errs[like[i]]
+		if like[i] != i && err == nil { // it moves in with the other; see station
+			infos[i].Version, infos[i].Image = infos[like[i]].Version, infos[like[i]].Image
+			continue
+		}
 		if err == nil {
 			f.stations[id] = stations[i]
 			continue
@@ -234,7 +249,8 @@ func (f *containers) startPeer(ctx context.Context, p peers.Peer, spec docker.Sp
 	return s, s.prove(ctx)
 }
 
-// probe looks at the peers that are there.
+// probe looks at the peers that are there. Guests are not probed: what they can
+// do is known of the one they are guests of.
 func (f *containers) probe(ctx context.Context, c Config, infos []lab.PeerInfo) {
 	for _, s := range f.stations {
 		if info, err := s.agent.Info(ctx); err == nil {
@@ -242,7 +258,17 @@ func (f *containers) probe(ctx context.Context, c Config, infos []lab.PeerInfo) 
 		}
 		break
 	}
-	probe(ctx, f, reference, c, infos)
+	var own []lab.PeerInfo
+	var at []int
+	for i := range infos {
+		if f.stations[infos[i].ID] != nil {
+			own, at = append(own, infos[i]), append(at, i)
+		}
+	}
+	probe(ctx, f, reference, c, own)
+	for n, i := range at {
+		infos[i] = own[n]
+	}
 }
 
 // closing bounds the removal of everything.

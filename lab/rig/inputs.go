@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 
@@ -28,6 +29,7 @@ type Inputs struct {
 	Peers            []lab.PeerInfo
 	Links            Links
 	Boxes            Boxes
+	Real             []lab.BoxInfo // real middleboxes among the boxes
 }
 
 // Named reports whether a commit says what hybridlab is. Verdicts of one that
@@ -46,6 +48,7 @@ type ingredients struct {
 	Link           netem.Link
 	Boxes          []box.Program
 	Client, Server peerInput
+	Real           []peerInput `json:",omitempty"` // of the real middleboxes, client to server
 }
 
 type peerInput struct{ Version, Image string }
@@ -95,7 +98,23 @@ func (in Inputs) of(c lab.Cell) (ingredients, bool) {
 	boxes, err := in.Boxes.chain(c)
 	client, haveClient := in.peer(c.Client)
 	server, haveServer := in.peer(c.Server)
-	return ingredients{c, cmp.Or(c.Fates, c.ID), link, boxes, client, server}, err == nil && haveClient && haveServer
+	real, haveReal := in.real(c)
+	return ingredients{c, cmp.Or(c.Fates, c.ID), link, boxes, client, server, real}, err == nil && haveClient && haveServer && haveReal
+}
+
+// real tells the real middleboxes of a cell as peer does peers.
+func (in Inputs) real(c lab.Cell) (out []peerInput, ok bool) {
+	for _, ref := range c.Boxes {
+		if !Real(ref) {
+			continue
+		}
+		i := slices.IndexFunc(in.Real, func(b lab.BoxInfo) bool { return b.Name == ref })
+		if i < 0 || in.Real[i].Image == "" {
+			return nil, false
+		}
+		out = append(out, peerInput{in.Real[i].Version, in.Real[i].Image})
+	}
+	return out, true
 }
 
 // peer is what tells a peer from another of its name: the image by its digest,

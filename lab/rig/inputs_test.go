@@ -24,6 +24,25 @@ func sampleInputs(t *testing.T) Inputs {
 	}}
 }
 
+// TestInputsOfRealMiddleboxes: another image is another input, and one that is
+// not known has none.
+func TestInputsOfRealMiddleboxes(t *testing.T) {
+	c := mustCell(t, "go@1.26/openssl@trixie/x25519mlkem768/clean/proxysg-rst+haproxy-sni@trixie")
+	in := sampleInputs(t)
+	if got := in.Of(c, nil); got != "" {
+		t.Errorf("without an image: %q", got)
+	}
+	seen := map[string]bool{}
+	for _, b := range []lab.BoxInfo{{Version: "3.0", Image: "sha256:aa"}, {Version: "3.0", Image: "sha256:bb"}, {Version: "3.1", Image: "sha256:bb"}} {
+		b.Name = "haproxy-sni@trixie"
+		in.Real = []lab.BoxInfo{b}
+		seen[in.Of(c, nil)] = true
+	}
+	if len(seen) != 3 || seen[""] {
+		t.Errorf("%d fingerprints: %v", len(seen), seen)
+	}
+}
+
 func mustCell(t *testing.T, id string) lab.Cell {
 	t.Helper()
 	c, err := lab.ParseCell(id)

@@ -203,3 +203,16 @@ func TestTraceOfAGroup(t *testing.T) {
 		t.Errorf("%d findings are like another, %d were explained by themselves", likened, whole)
 	}
 }
+
+// TestGroupsOfShapes: clients that differ in settings alone look alike.
+func TestGroupsOfShapes(t *testing.T) {
+	w := behind(resets, func(s shown) bool { return s.segments > 1 })
+	var fs []Finding
+	for _, client := range []string{"crafted{cut=20}", "crafted{pad=2000}", "stock@1"} {
+		fs = append(fs, w.finding(t, client+"/peer@1/x25519mlkem768+x25519/clean/box"))
+	}
+	groups := Groups(fs)
+	if len(groups) != 2 || len(groups[0]) != 2 {
+		t.Errorf("%d groups, the first of %d", len(groups), len(groups[0]))
+	}
+}

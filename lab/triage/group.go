@@ -19,7 +19,8 @@ const (
 	MostLikened  = 200 // findings of a group that are compared with those
 )
 
-// alike is what findings of a group have in common.
+// alike is what findings of a group have in common. Clients that differ in
+// settings alone are one.
 type alike struct {
 	outcome        lab.Outcome
 	cause          lab.Cause
@@ -36,7 +37,8 @@ func Groups(findings []Finding) [][]Finding {
 	var out [][]Finding
 	for _, f := range findings {
 		v := f.Verdict
-		k := alike{kind(v.Outcome), v.Cause, v.Blame, v.Client, v.Server, v.Link, strings.Join(v.Boxes, "+")}
+		client, _, _ := strings.Cut(string(v.Client), "{")
+		k := alike{kind(v.Outcome), v.Cause, v.Blame, lab.PeerID(client), v.Server, v.Link, strings.Join(v.Boxes, "+")}
 		i, ok := place[k]
 		if !ok {
 			i = len(out)
