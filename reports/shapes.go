@@ -64,6 +64,8 @@ func (t *terminal) shapeTable(s shapes) {
 	}
 	column := max(2, len(s.pairings)) + 2
 	fit := max(1, (t.width-min(most, 36)-2)/column)
+	blocks := (len(s.paths) + fit - 1) / fit
+	fit = (len(s.paths) + blocks - 1) / blocks // as wide as each other
 	for at := 0; at < len(s.paths); at += fit {
 		t.shapeColumns(s, at, min(at+fit, len(s.paths)))
 	}
