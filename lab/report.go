@@ -28,6 +28,7 @@ type Report struct {
 	Reused      int             `json:"reused,omitempty"` // of these, taken over from an older run
 	Excluded    []Exclusion     `json:"excluded"`         // combinations left out, with the reason
 	PlanDigest  string          `json:"plan_digest"`      // of the whole plan, also in a shard of it
+	Level       string          `json:"level,omitempty"`  // of thoroughness; absent: the cells were named
 	Shard       string          `json:"shard,omitempty"`  // "2/3": the part of the plan that this run is
 	Merged      []string        `json:"merged,omitempty"` // the runs of the shards that this one was made of
 	Counts      map[Outcome]int `json:"counts"`

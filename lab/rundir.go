@@ -124,21 +124,30 @@ const maxLine = 4 << 20
 
 func lines[T any](path string) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
-		var zero T
 		f, err := os.Open(path)
 		if err != nil {
+			var zero T
 			yield(zero, fmt.Errorf("read run: %w", err))
 			return
 		}
 		defer f.Close()
-		sc := bufio.NewScanner(f)
+		Lines[T](f, path)(yield)
+	}
+}
+
+// Lines reads JSON values, one a line. A broken line is an error that names it
+// by number and name, and ends the sequence; unknown keys are broken.
+func Lines[T any](r io.Reader, name string) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		var zero T
+		sc := bufio.NewScanner(r)
 		sc.Buffer(make([]byte, 64<<10), maxLine)
 		n := 0
 		for sc.Scan() {
 			n++
 			var t T
 			if err := strict(sc.Bytes(), &t); err != nil {
-				yield(zero, fmt.Errorf("read %s line %d: %w (cut short? the lines before it are intact)", path, n, err))
+				yield(zero, fmt.Errorf("read %s line %d: %w (cut short? the lines before it are intact)", name, n, err))
 				return
 			}
 			if !yield(t, nil) {
@@ -146,7 +155,7 @@ func lines[T any](path string) iter.Seq2[T, error] {
 			}
 		}
 		if err := sc.Err(); err != nil {
-			yield(zero, fmt.Errorf("read %s line %d: %w", path, n+1, err))
+			yield(zero, fmt.Errorf("read %s line %d: %w", name, n+1, err))
 		}
 	}
 }

@@ -1,7 +1,7 @@
 // Package reports renders a run for those who act on it: Terminal for the
 // engineer who just ran it, HTML for everybody after that, JUnit for a CI
 // system, Markdown for its job summary, Prometheus and OTLP for what collects
-// numbers, and the published JSON schemas of the two files all of them are made
+// numbers, Trend for the history of many runs, and the published JSON schemas of the two files all of them are made
 // from.
 //
 // Every renderer takes a lab.Report and the run's verdicts, and decides

@@ -34,6 +34,7 @@ type Selection struct {
 	Absent    []lab.PeerID // asked for, and unavailable everywhere
 	Digest    string       // of the whole plan, where Plan is a shard of it
 	Shard     string       // "i/n"; empty: everything
+	Level     string       // empty: the cells were named
 	Links     rig.Links
 	Boxes     rig.Boxes
 	Peers     rig.Catalogue
@@ -46,6 +47,9 @@ func (a Axes) Choose(ctx context.Context) (Selection, error) { return a.choose(c
 
 func (a Axes) choose(ctx context.Context, expand func(Selection) (lab.Plan, error)) (Selection, error) {
 	s := Selection{}
+	if len(a.Cells) == 0 {
+		s.Level = a.Level
+	}
 	var err error
 	if s.Links, err = LoadLinks(a.LinkFile); err != nil {
 		return s, err

@@ -53,7 +53,7 @@ func Start(ctx context.Context, s Selection, o Options) (*Session, error) {
 	head := lab.Report{
 		Run: id, Fabric: string(s.Fabric), FabricWhy: s.FabricWhy, Seed: o.Seed, Tool: cmp.Or(o.Tool, rig.ToolVersion()), Started: time.Now().UTC(),
 		Peers: []lab.PeerInfo{}, Links: s.Links.Infos(s.Plan.Links()), Boxes: boxes, Cells: len(s.Plan.Cells), Excluded: append([]lab.Exclusion{}, s.Plan.Excluded...),
-		PlanDigest: s.Digest, Shard: s.Shard, Command: o.Command,
+		PlanDigest: s.Digest, Level: s.Level, Shard: s.Shard, Command: o.Command,
 	}
 	head.Expect(o.Known)
 	rec, err := lab.Record(o.Out, head)

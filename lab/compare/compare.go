@@ -174,6 +174,9 @@ func notes(a, b lab.Report) []string {
 		if r.Interrupted || r.Ended.IsZero() {
 			out = append(out, fmt.Sprintf("the run %s was stopped before its end", r.when))
 		}
+		if r.Reused > 0 {
+			out = append(out, fmt.Sprintf("%d verdicts of the run %s are an older run's: their times are not compared", r.Reused, r.when))
+		}
 	}
 	return out
 }

@@ -108,6 +108,9 @@ type timings map[timingKey]stats.Group
 
 func (ts timings) add(v, w lab.Verdict) {
 	a, b := state(v), state(w)
+	if v.Reused != "" || w.Reused != "" { // measured in another run
+		return
+	}
 	if !v.Outcome.Worked() || !w.Outcome.Worked() || a.Group == "" || a.Group != b.Group || a.Retry != b.Retry {
 		return
 	}

@@ -159,7 +159,7 @@ func truncate(t *testing.T, file string) {
 func TestAgain(t *testing.T) {
 	for want, args := range map[string][]string{
 		"hybridlab run --cell 'a/b/x25519+~x25519mlkem768/clean'": {"run", "--out", "x", "--cell", "a/b/x25519+~x25519mlkem768/clean"},
-		"hybridlab run --clients '*' --seed 3":                    {"run", "--out=x", "--clients", "*", "--seed", "3"},
+		"hybridlab run --clients '*' --seed 3":                    {"run", "--out=x", "--clients", "*", "--reuse", "y", "--reuse=z", "--seed", "3"},
 	} {
 		if got := again(args); got != want {
 			t.Errorf("%q became %s", args, got)

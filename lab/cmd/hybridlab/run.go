@@ -178,13 +178,15 @@ func isTerminal(w any) bool {
 }
 
 // again is the command line that makes the same run once more, quoted for a
-// shell. The run directory is left out: the next run needs another.
+// shell. The run directory is left out, as the next run needs another, and so
+// is an old run, which may be gone.
 func again(args []string) string {
 	out := []string{"hybridlab"}
 	skip := false
 	for _, a := range args {
-		if skip || a == "--out" || strings.HasPrefix(a, "--out=") {
-			skip = a == "--out"
+		flag, _, whole := strings.Cut(a, "=")
+		if skip || flag == "--out" || flag == "--reuse" {
+			skip = !skip && !whole
 			continue
 		}
 		if strings.ContainsAny(a, " *?~>{}|&;()<$`\"'\\") {
