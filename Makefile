@@ -9,10 +9,10 @@ ARGS ?=
 PROCS ?= 32
 
 .DEFAULT_GOAL := help
-.PHONY: help lab suite test check bench images fuzz golden clean build
+.PHONY: help lab suite test check bench images fuzz fidelity golden clean build
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: $(BIN)
 $(BIN): FORCE
@@ -47,6 +47,9 @@ fuzz: ## 10 s of every fuzz target
 
 rules: ## hold every peer's recorded behaviour against the real one (needs Docker, half an hour)
 	$(GO) test -tags docker -timeout 90m -run 'TestRecord' ./peers -every
+
+fidelity: ## hold the engine against the kernel's tc-netem: a table (needs Docker, some minutes)
+	$(GO) test -tags docker -count=1 -timeout 20m -run TestFidelity -v ./netem/fidelity -times 5
 
 golden: ## rewrite the goldens from what the code does now; read the diff
 	$(GO) test ./... -update

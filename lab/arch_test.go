@@ -29,6 +29,7 @@ var arrows = map[string][]string{
 	"netem/netstack":          {"netem", "netem/host", "netem/box", "lab/capture"},    // feeds the engine
 	"netem/tun":               {"netem", "docker/control", "lab/capture"},             // feeds the engine, driven from outside
 	"netem/tc":                {"netem"},                                              // what a link says, to the kernel
+	"netem/fidelity":          {"netem", "netem/tc", "docker"},                        // the engine against the kernel, which its tests boot in a container
 	"peers":                   {"lab", "lab/wire", "peers/agent", "peers/browser", "peers/crafted", "peers/config"},
 	"peers/crafted":           {"lab/wire"}, // our own TLS speaks the same code points; the judge does not import it
 	"peers/config":            nil,          // leaf: what a configuration file says about TLS
@@ -65,7 +66,7 @@ var soleImporters = []struct {
 	{"github.com/gopacket/gopacket", []string{"lab/capture"}, "pcapng only"},
 	{"github.com/cloudflare/circl", []string{"peers/crafted"}, "KEMs for the peer we wrote, never for the judge"},
 	{"gvisor.dev/gvisor", []string{"netem", "netem/host", "netem/netstack"}, "headers for the engine, stacks for the embedded fabric and for boxes that end TCP"},
-	{"github.com/vishvananda/netlink", []string{"netem/tun", "netem/tc", "peers/agent"}, "only code inside a container configures a network, and the kernel driver when it is asked to"},
+	{"github.com/vishvananda/netlink", []string{"netem/tun", "netem/tc", "netem/fidelity", "peers/agent"}, "only code inside a container configures a network, and the kernel driver when it is asked to"},
 	{"github.com/onsi/", []string{"scenarios"}, "testing elsewhere"},
 	{"github.com/goccy/go-yaml", []string{"lab/yaml"}, "one strict decoder"},
 	{"golang.org/x/perf", []string{"lab/stats"}, "tests and intervals"},
