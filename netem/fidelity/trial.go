@@ -92,6 +92,9 @@ func tryReplace() error {
 			if err == nil {
 				err = tc.Apply(near, tree)
 			}
+			if err == nil {
+				err = senders(near, true)
+			}
 			if err != nil {
 				return err
 			}
@@ -102,12 +105,20 @@ func tryReplace() error {
 		if err := tc.Clear(near); err == nil {
 			return errors.New("it can be cleared twice")
 		}
-		link, err := netlink.LinkByName(near)
-		if err == nil && link.Attrs().GSOMaxSegs <= 1 {
-			err = fmt.Errorf("its senders may still have no more than %d segments in a packet", link.Attrs().GSOMaxSegs)
-		}
-		return err
+		return senders(near, false)
 	})
+}
+
+// senders looks whether a device's own senders cut their segments themselves.
+func senders(dev string, cut bool) error {
+	link, err := netlink.LinkByName(dev)
+	if err != nil {
+		return err
+	}
+	if n := link.Attrs().GSOMaxSegs; cut != (n == 1) {
+		return fmt.Errorf("its senders have up to %d segments in a packet; want one: %t", n, cut)
+	}
+	return nil
 }
 
 func tryForeign() error {

@@ -105,7 +105,7 @@ func put(link netlink.Link, t Tree) error {
 			return err
 		}
 	}
-	if len(t) > 0 && link.Attrs().GSOMaxSegs != 1 {
+	if len(t) > 0 {
 		if err := netlink.LinkSetGSOMaxSegs(link, 1); err != nil {
 			return fmt.Errorf("have its senders cut their segments themselves: %w", err)
 		}
