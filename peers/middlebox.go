@@ -26,7 +26,9 @@ type Middlebox struct {
 	// EndsTLS: it answers the client's handshake itself and makes another with
 	// the server. Otherwise the client's handshake is the server's.
 	EndsTLS bool
-	// Inline: it ends no connection, packets are routed through it.
+	// Inline: it ends no connection, packets are routed through it. It is Beside,
+	// and nothing more is started for a cell; it needs NET_ADMIN and forwarding,
+	// and both directions of a connection.
 	Inline bool
 
 	command func(Between) agent.Command
@@ -56,7 +58,7 @@ type Between struct {
 	CA       []byte
 }
 
-// Command starts the middlebox for one cell.
+// Command starts the middlebox for one cell. One that is Inline has none.
 func (m Middlebox) Command(b Between) agent.Command {
 	cmd := m.command(b)
 	if cmd.Ready == "" {

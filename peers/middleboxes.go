@@ -123,7 +123,27 @@ var middleboxes = inSuites([]middleboxRow{
 		command: stunnelReencrypt,
 		says:    sh(`stunnel -version 2>&1 | sed -n 's/.*\(stunnel [0-9.]*\) on .*/\1/p; s/.*unning *with \(OpenSSL [0-9.]*\).*/\1/p' | paste -sd, | sed 's/,/, /'`),
 	}, "forky trixie"},
+	{Middlebox{
+		ID: "suricata-sni", Folder: "suricata",
+		About:  "Suricata lets TLS pass with the server's name, and drops every other ClientHello (ssl_state:client_hello)",
+		Fix:    "Suricata 7 or newer: 6 drops a ClientHello that is not in one segment and one record",
+		Others: OthersRefused,
+		Inline: true,
+		beside: suricata("ssl_state:client_hello; "),
+		says:   suricataSays,
+	}, "bullseye forky trixie"},
+	{Middlebox{
+		ID: "suricata-sni-droptls", Folder: "suricata",
+		About:  "Suricata lets TLS pass with the server's name, and drops all other TLS (drop tls)",
+		Fix:    "ssl_state:client_hello in the rule that drops: without, it drops what is not a whole ClientHello yet",
+		Others: OthersRefused,
+		Inline: true,
+		beside: suricata(""),
+		says:   suricataSays,
+	}, "bullseye forky trixie"},
 })
+
+var suricataSays = sh("suricata -V")
 
 const fixOldOpenSSL = "OpenSSL 3.5 or newer: Debian 12's 3.0 has no hybrid for either leg"
 

@@ -28,15 +28,18 @@ import (
 // is all right ("" is the server), whose second half comes later, and that is
 // in two records (RFC 8446 section 5.1 allows it).
 var flawed = map[string]struct{ whole, halves, records string }{
-	"go-sni-router":      {"", "decoy", "decoy"},
-	"haproxy-sni-norule": {"server or decoy", "decoy", "server or decoy"}, // it does not wait: who is first?
-	"sniproxy":           {"", "", "decoy"},
-	"sslh":               {"", "", "decoy"},
+	"go-sni-router":                 {"", "decoy", "decoy"},
+	"haproxy-sni-norule":            {"server or decoy", "decoy", "server or decoy"}, // it does not wait: who is first?
+	"sniproxy":                      {"", "", "decoy"},
+	"sslh":                          {"", "", "decoy"},
+	"suricata-sni-droptls":          {"", "nobody", ""},
+	"suricata-sni-droptls@bullseye": {"", "nobody", "nobody"},
+	"suricata-sni@bullseye":         {"", "nobody", "nobody"},
 }
 
 // TestMiddleboxes puts every row between a client and two servers of this
 // process, without a path: hybrid and classical, another name, a hello in
-// halves.
+// halves and in two records, IPv6.
 func TestMiddleboxes(t *testing.T) {
 	d := daemon(t)
 	for _, m := range peers.Middleboxes() {
@@ -46,92 +49,128 @@ func TestMiddleboxes(t *testing.T) {
 			}
 			s := stand(t, d, m)
 			name, _, _ := strings.Cut(m.ID, "@")
-			flaw := flawed[name]
-			s.check(t, "hybrid", s.dial(peers.ServerName, whole, hybrid...), cmp.Or(flaw.whole, "server"))
-			s.check(t, "classical", s.dial(peers.ServerName, whole, tls.X25519), cmp.Or(flaw.whole, "server"))
-			s.check(t, "in halves", s.dial(peers.ServerName, inHalves, hybrid...), cmp.Or(flaw.halves, "server"))
-			s.check(t, "in two records", s.dial(peers.ServerName, inRecords, hybrid...), cmp.Or(flaw.records, "server"))
+			flaw := cmp.Or(flawed[m.ID], flawed[name])
+			at := s.up(t, false)
+			s.check(t, "hybrid", s.dial(at, peers.ServerName, whole, hybrid...), cmp.Or(flaw.whole, "server"))
+			s.check(t, "classical", s.dial(at, peers.ServerName, whole, tls.X25519), cmp.Or(flaw.whole, "server"))
+			s.check(t, "in halves", s.dial(at, peers.ServerName, inHalves, hybrid...), cmp.Or(flaw.halves, "server"))
+			s.check(t, "in two records", s.dial(at, peers.ServerName, inRecords, hybrid...), cmp.Or(flaw.records, "server"))
 			elsewhere := map[peers.Others]string{peers.OthersServed: "server", peers.OthersDecoyed: "decoy", peers.OthersRefused: "nobody"}[m.Others]
-			s.check(t, "another name", s.dial("other.test", whole, hybrid...), elsewhere)
+			s.check(t, "another name", s.dial(at, "other.test", whole, hybrid...), elsewhere)
+			s.check(t, "hybrid, IPv6", s.dial(s.up(t, true), peers.ServerName, whole, hybrid...), cmp.Or(flaw.whole, "server"))
 		})
 	}
 }
 
-// standing is a middlebox at work.
+// standing is a middlebox's container.
 type standing struct {
-	m    peers.Middlebox
-	at   netip.AddrPort
-	root *x509.CertPool
+	m         peers.Middlebox
+	network   *docker.Network
+	container *docker.Container
+	agent     *agent.Client
+	authority *peers.Authority
+	roots     *x509.CertPool
+	version   string
 }
 
-// stand starts a middlebox's container and the middlebox.
+// stand starts a middlebox's container.
 func stand(t *testing.T, d *docker.Daemon, m peers.Middlebox) *standing {
 	t.Helper()
-	ctx := t.Context()
+	ctx, s := t.Context(), &standing{m: m, roots: x509.NewCertPool()}
 	img, err := d.Build(ctx, m.Folder, m.Suite, false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	n, err := d.CreateNetwork(ctx, NewRunID())
-	if err != nil {
+	if s.network, err = d.CreateNetwork(ctx, NewRunID()); err != nil {
 		t.Fatal(err)
 	}
-	late := context.WithoutCancel(ctx) // a test's context ends before its clean-up
-	t.Cleanup(func() { d.Sweep(late, docker.OfRun(n.Run)) })
+	t.Cleanup(func() { d.Sweep(context.WithoutCancel(ctx), docker.OfRun(s.network.Run)) }) // a test's context ends before its clean-up
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := d.Start(ctx, docker.Spec{Name: "middlebox", Image: img.ID, Network: n, Binary: self, Args: []string{"agent"}})
+	s.container, err = d.Start(ctx, docker.Spec{Name: "middlebox", Image: img.ID, Network: s.network, Binary: self, Args: []string{"agent", fmt.Sprintf("-inline=%t", m.Inline)}, Router: m.Inline})
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, err := agent.Dial(ctx, c.Control, c.Token)
-	if err != nil {
+	if s.agent, err = agent.Dial(ctx, s.container.Control, s.container.Token); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { a.Close() })
-	res, err := a.Run(ctx, m.Version())
-	if err != nil {
+	t.Cleanup(func() { s.agent.Close() })
+	if s.version, err = peers.VersionText(s.run(t, m.Version())); err != nil {
 		t.Fatal(err)
 	}
-	version, err := peers.VersionText(res)
-	if err != nil {
+	if s.authority, err = peers.NewAuthority(); err != nil {
 		t.Fatal(err)
 	}
-	authority, err := peers.NewAuthority()
-	if err != nil {
-		t.Fatal(err)
-	}
-	gateway := n.IPv4.Masked().Addr().Next()
-	s := &standing{m: m, at: netip.AddrPortFrom(c.IPv4, 4433), root: x509.NewCertPool()}
-	s.root.AppendCertsFromPEM(authority.PEM())
-	between := peers.Between{Listen: s.at, SNI: peers.ServerName, CA: authority.PEM(), Identity: issue(t, authority, "middlebox"),
-		Backend: backend(t, gateway, issue(t, authority, "server")), Decoy: backend(t, gateway, issue(t, authority, "decoy"))}
+	s.roots.AppendCertsFromPEM(s.authority.PEM())
 	if beside := m.Beside(); beside != nil {
-		began := time.Now()
-		if _, err := a.Start(ctx, *beside); err != nil {
-			t.Fatal(err)
-		}
-		t.Logf("what runs beside it was ready after %v", time.Since(began).Round(time.Millisecond))
+		s.start(t, *beside)
 	}
-	began := time.Now()
-	id, err := a.Start(ctx, m.Command(between))
+	return s
+}
+
+func (s *standing) run(t *testing.T, cmd agent.Command) agent.Result {
+	t.Helper()
+	res, err := s.agent.Run(t.Context(), cmd)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ready := time.Since(began)
+	return res
+}
+
+// start starts a program that ends with the test, and tells what it took.
+func (s *standing) start(t *testing.T, cmd agent.Command) {
+	t.Helper()
+	began := time.Now()
+	id, err := s.agent.Start(t.Context(), cmd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ready, late := time.Since(began), context.WithoutCancel(t.Context())
 	t.Cleanup(func() {
-		res, err := a.Stop(late, id)
+		res, err := s.agent.Stop(late, id)
 		if err != nil {
 			t.Error(err)
 		}
-		t.Logf("%s: ready after %v, CPU %v in all", version, ready.Round(time.Millisecond), res.CPU.Round(time.Millisecond))
+		t.Logf("%s: %s ready after %v, CPU %v in all", s.version, cmd.Argv[0], ready.Round(time.Millisecond), res.CPU.Round(time.Millisecond))
 		if t.Failed() {
 			t.Logf("it said: %s%s", res.Stdout, res.Stderr)
 		}
 	})
-	return s
+}
+
+// up puts the middlebox between two new servers and the address it returns.
+func (s *standing) up(t *testing.T, v6 bool) netip.AddrPort {
+	t.Helper()
+	at, gateway := netip.AddrPortFrom(s.container.IPv4, 4434), s.network.IPv4.Masked().Addr().Next()
+	if v6 {
+		at, gateway = netip.AddrPortFrom(s.container.IPv6, 4436), s.network.IPv6.Masked().Addr().Next()
+	}
+	server, decoy := backend(t, gateway, issue(t, s.authority, "server")), backend(t, gateway, issue(t, s.authority, "decoy"))
+	if s.m.Inline {
+		s.forward(t, at, server)
+		return at
+	}
+	s.start(t, s.m.Command(peers.Between{Listen: at, SNI: peers.ServerName, CA: s.authority.PEM(), Identity: issue(t, s.authority, "middlebox"), Backend: server, Decoy: decoy}))
+	return at
+}
+
+// forward has the container hand on what comes to at, and what comes back.
+func (s *standing) forward(t *testing.T, at, to netip.AddrPort) {
+	t.Helper()
+	iptables := "iptables"
+	if at.Addr().Is6() {
+		iptables = "ip6tables"
+	}
+	for _, rule := range []string{
+		fmt.Sprintf("PREROUTING -p tcp --dport %d -j DNAT --to-destination %s", at.Port(), to),
+		fmt.Sprintf("POSTROUTING -p tcp --dport %d -j MASQUERADE", to.Port()),
+	} {
+		if res := s.run(t, agent.Command{Argv: []string{"sh", "-c", fmt.Sprintf("%s-nft -t nat -A %s || %[1]s-legacy -t nat -A %[2]s", iptables, rule)}}); res.Exit != 0 {
+			t.Fatalf("%s: %s", rule, res.Stderr)
+		}
+	}
 }
 
 func issue(t *testing.T, a *peers.Authority, cn string) peers.Identity {
@@ -180,14 +219,14 @@ func (r reached) String() string {
 var hybrid = []tls.CurveID{tls.X25519MLKEM768, tls.X25519}
 
 // dial makes one request.
-func (s *standing) dial(name string, cut func(net.Conn, []byte) error, groups ...tls.CurveID) (r reached) {
-	tcp, err := net.Dial("tcp", s.at.String())
+func (s *standing) dial(at netip.AddrPort, name string, cut func(net.Conn, []byte) error, groups ...tls.CurveID) (r reached) {
+	tcp, err := net.Dial("tcp", at.String())
 	if err != nil {
 		return reached{err: err}
 	}
 	defer tcp.Close()
 	tcp.SetDeadline(time.Now().Add(5 * time.Second))
-	conn := tls.Client(&cutter{Conn: tcp, cut: cut}, &tls.Config{ServerName: name, RootCAs: s.root, CurvePreferences: groups,
+	conn := tls.Client(&cutter{Conn: tcp, cut: cut}, &tls.Config{ServerName: name, RootCAs: s.roots, CurvePreferences: groups,
 		InsecureSkipVerify: name != peers.ServerName}) // of another name nobody has a certificate
 	if r.err = conn.Handshake(); r.err != nil {
 		return r

@@ -90,20 +90,21 @@ func Main(args []string) int {
 	fs := flag.NewFlagSet("hybridlab agent", flag.ContinueOnError)
 	listen := fs.String("listen", ":"+strconv.Itoa(control.Port), "address of the control connection")
 	dir := fs.String("dir", workDir, "directory for the commands' private directories")
+	inline := fs.Bool("inline", false, "what runs here handles the packets of others: leave it NET_ADMIN")
 	if err := fs.Parse(args); err != nil {
 		return 2
 	}
-	if err := serve(*listen, *dir); err != nil {
+	if err := serve(*listen, *dir, *inline); err != nil {
 		fmt.Fprintln(os.Stderr, "hybridlab agent:", err)
 		return 1
 	}
 	return 0
 }
 
-func serve(listen, dir string) error {
+func serve(listen, dir string, inline bool) error {
 	token := os.Getenv(control.TokenEnv)
 	os.Unsetenv(control.TokenEnv) // not for the peers
-	if err := confine(); err != nil {
+	if err := confine(inline); err != nil {
 		return err
 	}
 	s, err := newSupervisor(dir)
@@ -120,11 +121,14 @@ func serve(listen, dir string) error {
 
 // confine takes from future children what a peer has no business with: large
 // files, and the right to undo the route to the path. The agent keeps the
-// latter for itself.
-func confine() error {
+// latter for itself, unless they are there to handle packets.
+func confine(inline bool) error {
 	limit := unix.Rlimit{Cur: maxFile, Max: maxFile}
 	if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &limit); err != nil {
 		return fmt.Errorf("limit the size of files: %w", err)
+	}
+	if inline {
+		return nil
 	}
 	_, _, errno := syscall.AllThreadsSyscall(unix.SYS_PRCTL, unix.PR_CAPBSET_DROP, unix.CAP_NET_ADMIN, 0)
 	if errno != 0 {
