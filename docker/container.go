@@ -33,8 +33,10 @@ type Spec struct {
 	Args    []string // its arguments: the hidden subcommand
 	// Router lets the container forward packets and gives it the TUN device.
 	Router bool
-	Memory int64 // limit in bytes; 0: DefaultMemory
-	Pids   int64 // limit of processes and threads; 0: DefaultPids
+	// Forwards lets it forward packets, and no more than that.
+	Forwards bool
+	Memory   int64 // limit in bytes; 0: DefaultMemory
+	Pids     int64 // limit of processes and threads; 0: DefaultPids
 }
 
 const (
@@ -162,9 +164,13 @@ func (s Spec) limit(h *container.HostConfig) {
 		Ulimits: []*container.Ulimit{{Name: "core"}},
 	}
 	h.Sysctls = map[string]string{"net.ipv6.conf.all.disable_ipv6": "0"}
-	if s.Router {
+	if s.Router || s.Forwards {
 		h.Sysctls["net.ipv4.ip_forward"] = "1"
 		h.Sysctls["net.ipv6.conf.all.forwarding"] = "1"
+		// What goes through comes from where no answer would go.
+		h.Sysctls["net.ipv4.conf.all.rp_filter"], h.Sysctls["net.ipv4.conf.default.rp_filter"] = "0", "0"
+	}
+	if s.Router {
 		h.Devices = []container.DeviceMapping{{PathOnHost: tunDevice, PathInContainer: tunDevice, CgroupPermissions: "rw"}}
 	}
 }

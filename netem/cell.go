@@ -24,7 +24,8 @@ type cell struct {
 	relays []*relay        // by box; nil for one that does not end TCP
 	ending []int           // the boxes that end TCP
 	beyond []int           // those of them that are outside
-	slots  []uint16        // of the legs
+	slots  []uint16        // of the legs, then of the boxes that packets are routed through
+	away   []*away         // by box; nil for one that packets are not routed through
 	life   context.Context // ends when the cell is closed
 	die    context.CancelFunc
 
@@ -99,7 +100,7 @@ type packet struct {
 const maxCapture = 64 << 20
 
 func newCell(e *Engine, p Path) *cell {
-	c := &cell{engine: e, path: p, slots: p.slots(), key: newKey(p.Seed, p.Name), opened: e.now(), flows: map[flowKey]*flow{}}
+	c := &cell{engine: e, path: p, slots: p.everySlot(), key: newKey(p.Seed, p.Name), opened: e.now(), flows: map[flowKey]*flow{}}
 	c.flushed.L = &c.mu
 	c.trace.Packets = make([]capture.Packet, 0, 32)
 	up, down := p.nats()
@@ -115,7 +116,11 @@ func newCell(e *Engine, p Path) *cell {
 func (c *cell) stand() error {
 	n := len(c.path.Boxes)
 	c.relays, c.claims, c.served = make([]*relay, n), make([]int, n), make([]uint32, n)
+	c.away = make([]*away, n)
 	for i, program := range c.path.Boxes {
+		if program.Layer == box.Routed {
+			c.away[i] = c.path.routedAway(i, c.path.routedBefore(i))
+		}
 		c.boxes, c.claims[i] = append(c.boxes, box.NewMachine(program)), -1
 		if !program.EndsTCP() {
 			continue
@@ -152,6 +157,8 @@ func (ln *lane) place(programs []box.Program) {
 		switch {
 		case programs[i].Layer == box.Outside:
 			stand = outsideStage
+		case programs[i].Layer == box.Routed:
+			stand = routedStage
 		case programs[i].EndsTCP():
 			stand = relayStage
 		}
@@ -177,25 +184,53 @@ func (c *cell) input(slot uint16, dir capture.Direction, b []byte, l layout) {
 		return
 	}
 	ln, hop := &c.lanes[dir], slices.Index(c.slots, slot)
-	if i, out := c.emerged(dir, hop); out && !c.full && l.holds(b, ln.nats[hop].oldSrc, ln.nats[hop].oldDst) {
-		c.emerge(i, packet{l: l, lane: ln, hop: hop}, b)
-		c.flush()
-		return
-	}
-	p := c.receive(ln, b, l)
-	switch p.hop = hop; {
-	case c.full:
-		c.drop(&p, "capture-full", "")
-	case !l.holds(b, p.nat().oldSrc, p.nat().oldDst):
-		c.drop(&p, "wrong-source", "neither end of the cell sent this")
+	switch n := hop - len(ln.nats); {
+	case n >= 0:
+		c.returned(c.routed(n), dir, b, l)
+	case c.full || !l.holds(b, ln.nats[hop].oldSrc, ln.nats[hop].oldDst):
+		c.stranger(ln, b, l)
 	default:
-		if dir == capture.ToClient {
+		p := packet{l: l, lane: ln, hop: hop}
+		if i, out := c.emerged(dir, hop); out {
+			c.emerge(i, p, b)
+			break
+		}
+		p = c.receive(ln, b, l)
+		if p.hop = hop; dir == capture.ToClient {
 			p.leg = len(c.ending)
+		}
+		if c.full {
+			c.drop(&p, "capture-full", "")
+			break
 		}
 		c.identify(&p)
 		c.run(&p)
 	}
 	c.flush()
+}
+
+// routed is the n-th box that packets are routed through.
+func (c *cell) routed(n int) *away {
+	for _, a := range c.away {
+		if a == nil {
+			continue
+		}
+		if n == 0 {
+			return a
+		}
+		n--
+	}
+	return nil
+}
+
+// stranger books a packet that is not let in.
+func (c *cell) stranger(ln *lane, b []byte, l layout) {
+	p := c.receive(ln, b, l)
+	if c.full {
+		c.drop(&p, "capture-full", "")
+		return
+	}
+	c.drop(&p, "wrong-source", "neither end of the cell sent this")
 }
 
 // nat is the translation at the end of the packet's leg.
@@ -401,6 +436,7 @@ func (c *cell) end() (Trace, []host.Endpoint) {
 		}
 		c.drop(&p, reason, "still on its way")
 	}
+	c.missed()
 	for c.flushing {
 		c.flushed.Wait()
 	}

@@ -21,6 +21,7 @@ type Path struct {
 	Link    Link          // what the network does
 	Boxes   []box.Program // between link and server, client to server
 	Outside []Outside     // where those of them are that are of the layer box.Outside, in the same order
+	Routed  []Routed      // and where those are that are of the layer box.Routed
 	Decoy   uint16        // port at the server's address of another server, for boxes that misroute; 0: there is none
 	TLS     box.Identity  // for boxes that end TLS
 	Client  netip.Addr    // real address of the client, of the link's family
@@ -93,12 +94,12 @@ func (e *Engine) Open(p Path) error {
 	if e.down {
 		return fmt.Errorf("open cell %q: the engine is shut down", p.Name)
 	}
-	for i, slot := range c.slots {
+	for i, slot := range p.everySlot() {
 		if e.cells[slot].CompareAndSwap(nil, c) {
 			e.used[slot/64] |= 1 << (slot % 64)
 			continue
 		}
-		for _, taken := range c.slots[:i] {
+		for _, taken := range p.everySlot()[:i] {
 			e.cells[taken].Store(nil)
 		}
 		return fmt.Errorf("open cell %q: slot %d is in use", p.Name, slot)
@@ -110,11 +111,11 @@ func (e *Engine) Open(p Path) error {
 const MaxBoxes = 8
 
 func (p Path) validate() error {
-	for i, slot := range p.slots() {
+	for i, slot := range p.everySlot() {
 		if slot < FirstSlot || slot > LastSlot {
 			return fmt.Errorf("slot %d is outside %d to %d", slot, FirstSlot, LastSlot)
 		}
-		if slices.Contains(p.slots()[:i], slot) {
+		if slices.Contains(p.everySlot()[:i], slot) {
 			return fmt.Errorf("slot %d is that of two legs", slot)
 		}
 	}
@@ -126,6 +127,9 @@ func (p Path) validate() error {
 	}
 	if n := p.outsideBefore(len(p.Boxes)); n != len(p.Outside) {
 		return fmt.Errorf("%d boxes are outside and %d of them are somewhere", n, len(p.Outside))
+	}
+	if n := p.routedBefore(len(p.Boxes)); n != len(p.Routed) {
+		return fmt.Errorf("%d boxes are routed through and %d of them are somewhere", n, len(p.Routed))
 	}
 	for i, b := range p.Boxes {
 		if err := b.Validate(); err != nil {
@@ -141,6 +145,9 @@ func (p Path) validate() error {
 	ends := []netip.Addr{p.Client, p.Server}
 	for _, o := range p.Outside {
 		ends = append(ends, o.Addr)
+	}
+	for _, r := range p.Routed {
+		ends = append(ends, r.Via)
 	}
 	for _, a := range ends {
 		if !a.IsValid() || a.Is4() == p.Link.V6() {
@@ -158,7 +165,7 @@ func (e *Engine) Close(slot uint16) (Trace, error) {
 	if c == nil || c.path.Slot != slot || !e.cells[slot].CompareAndSwap(c, nil) {
 		return Trace{}, fmt.Errorf("close slot %d: no cell is open there", slot)
 	}
-	for _, more := range c.slots[1:] {
+	for _, more := range c.path.everySlot()[1:] {
 		e.cells[more].Store(nil)
 	}
 	return c.close(), nil

@@ -104,13 +104,20 @@ func (c *cell) emerged(dir capture.Direction, hop int) (i int, out bool) {
 // emerge sends a packet of the middlebox that is the i-th box on its way. p
 // says which way that is.
 func (c *cell) emerge(i int, p packet, b []byte) {
-	c.full = c.store.size+len(b) > maxCapture
-	c.trace.Made++
-	p.data, p.owned, p.made, p.outside = c.store.keep(b), true, true, true
-	p.rec, p.deed, p.at, p.stage = -1, -1, c.now(), p.lane.boxes[i]+1
 	if p.leg = slices.Index(c.ending, i); p.lane.dir == capture.ToServer {
 		p.leg++
 	}
+	p.outside = true
+	c.made(i, p, c.store.keep(b))
+}
+
+// made sends a packet that the i-th box made, a real one, on its way from
+// behind it.
+func (c *cell) made(i int, p packet, data []byte) {
+	c.full = c.full || c.store.size > maxCapture
+	c.trace.Made++
+	p.data, p.owned, p.made = data, true, true
+	p.rec, p.deed, p.at, p.stage = -1, -1, c.now(), p.lane.boxes[i]+1
 	what := "its own packet"
 	if deed := c.deedOf(&p); deed != "" {
 		what, p.deed = deed, c.deedToHello(i, deed)

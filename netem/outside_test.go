@@ -22,8 +22,9 @@ import (
 // the engine between them.
 type town struct {
 	*Engine
-	t     *testing.T
-	hosts map[netip.Addr]*host.Host
+	t      *testing.T
+	hosts  map[netip.Addr]*host.Host
+	router func(pkt []byte) [][]byte // what an inline middlebox gives back
 }
 
 var realMiddle = []map[bool]netip.Addr{
@@ -35,8 +36,13 @@ func newTown(t *testing.T, v6 bool) *town {
 	t.Helper()
 	w := &town{t: t, hosts: map[netip.Addr]*host.Host{}}
 	w.Engine = NewEngine(func(pkt []byte) {
-		if dst, ok := host.Destination(pkt); ok && w.hosts[dst] != nil {
+		switch dst, ok := host.Destination(pkt); {
+		case ok && w.hosts[dst] != nil:
 			w.hosts[dst].Inject(pkt)
+		case ok && w.router != nil:
+			for _, back := range w.router(bytes.Clone(pkt)) {
+				w.Input(back)
+			}
 		}
 	})
 	for _, a := range []netip.Addr{realClient[v6], realServer[v6], realMiddle[0][v6], realMiddle[1][v6]} {

@@ -132,8 +132,12 @@ func onlyContained(ref string) error {
 // "peek-buffer{bytes=512}". The errors name the valid choices.
 func (bs Boxes) Lookup(text string) (box.Program, error) {
 	if Real(text) {
-		_, err := bs.Middlebox(text)
-		return box.Program{Name: text, Layer: box.Outside}, err
+		m, err := bs.Middlebox(text)
+		layer := box.Outside
+		if m.Inline {
+			layer = box.Routed
+		}
+		return box.Program{Name: text, Layer: layer}, err
 	}
 	b, set, err := bs.entry(text)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 
 	"hybridlab/docker"
 	"hybridlab/lab"
@@ -20,9 +21,10 @@ type boxHost struct {
 	container *docker.Container
 	agent     *agent.Client
 	ports     ports
-	image     string // digest
-	version   string // the program's own words
-	absent    string // why it cannot be used; empty: it can
+	image     string                     // digest
+	version   string                     // the program's own words
+	absent    string                     // why it cannot be used; empty: it can
+	lost      atomic.Pointer[lab.BoxEnd] // how the program beside it ended, once it has
 }
 
 // startBoxes brings up a host for every real middlebox of the run. One that
@@ -44,6 +46,9 @@ func (f *containers) startBoxes(ctx context.Context, c Config, path *docker.Cont
 		}
 		h.image = img.ID
 		spec := docker.Spec{Name: fmt.Sprintf("box-%d", i), Image: img.ID, Args: []string{"agent"}}
+		if m.Inline {
+			spec.Forwards, spec.Args = true, append(spec.Args, "-inline")
+		}
 		wg.Go(func() {
 			if err := f.startBox(ctx, h, spec, path); err != nil {
 				h.absent = err.Error()
@@ -79,11 +84,20 @@ func (f *containers) startBox(ctx context.Context, h *boxHost, spec docker.Spec,
 		return err
 	}
 	if beside := h.box.Beside(); beside != nil {
-		if _, err := h.agent.Start(ctx, *beside); err != nil {
+		id, err := h.agent.Start(ctx, *beside)
+		if err != nil {
 			return h.gone(err)
 		}
+		go h.watch(id)
 	}
 	return nil
+}
+
+// watch waits for the end of the program that runs beside the cells.
+func (h *boxHost) watch(id string) {
+	if res, err := h.agent.Wait(context.Background(), id); err == nil {
+		h.lost.Store(&lab.BoxEnd{Box: h.box.ID, Died: res.ByItself, Exit: res.Exit, Said: lastSaid(res)})
+	}
 }
 
 // proofTries is how often a middlebox is asked for its proof: the machine may

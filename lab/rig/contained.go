@@ -3,6 +3,7 @@ package rig
 import (
 	"context"
 	"net/netip"
+	"slices"
 
 	"hybridlab/lab"
 	"hybridlab/netem"
@@ -16,10 +17,11 @@ type contained struct {
 	cell           lab.Cell
 	client, server *station
 
-	up, other *instance // the server, and the one that boxes misroute to
-	shaken    bool      // the server has served, or what was left of it was ended
-	real      []*posted // the real middleboxes, those for the other server too
-	port      uint16    // that the client goes to
+	up, other *instance  // the server, and the one that boxes misroute to
+	shaken    bool       // the server has served, or what was left of it was ended
+	hosts     []*boxHost // of the real middleboxes
+	real      []*posted  // their processes for this cell, those for the other server too
+	port      uint16     // that the client goes to
 }
 
 func (t *contained) addrs(v6 bool) (client, server netip.Addr) {
@@ -45,38 +47,40 @@ func (t *contained) prepare(link netem.Link, n needs) (x extras, err error) {
 		}
 		x.decoy = t.other.addr.Port()
 	}
-	x.outside, err = t.post(link.V6(), n.real, x.decoy, id)
-	return x, err
+	return x, t.post(link.V6(), n.real, id, &x)
 }
 
 // post starts the real middleboxes, the one before the server first: each has
 // to know where the next one listens.
-func (t *contained) post(v6 bool, legs []leg, decoy uint16, id peers.Identity) ([]netem.Outside, error) {
-	out := make([]netem.Outside, len(legs))
-	for i := len(legs) - 1; i >= 0; i-- {
-		l := legs[i]
+func (t *contained) post(v6 bool, legs []leg, id peers.Identity, x *extras) error {
+	decoy := x.decoy
+	for _, l := range slices.Backward(legs) {
 		h, err := t.f.boxHost(l.box.ID)
 		if err != nil {
-			return nil, err
+			return err
+		}
+		if t.hosts = append(t.hosts, h); l.box.Inline { // it is up, and serves everybody
+			x.routed = slices.Insert(x.routed, 0, netem.Routed{Via: h.addr(v6), Slot: l.slot})
+			continue
 		}
 		next := netem.TargetAddr(l.slot, v6)
 		b := peers.Between{SNI: peers.ServerName, Identity: id, CA: t.f.authority.PEM(),
 			Backend: netip.AddrPortFrom(next, t.port), Decoy: netip.AddrPortFrom(next, decoy)}
-		out[i] = netem.Outside{Addr: h.addr(v6), Slot: l.slot}
+		at := netem.Outside{Addr: h.addr(v6), Slot: l.slot}
 		if t.port, err = t.start(h, v6, b); err != nil {
-			return nil, err
+			return err
 		}
-		if !l.misrouted {
-			continue
+		if l.misrouted {
+			// Who was sent to the other server passes this box on the way there.
+			b.Backend = b.Decoy
+			if decoy, err = t.start(h, v6, b); err != nil {
+				return err
+			}
+			at.Decoy = decoy
 		}
-		// Who was sent to the other server passes this box on the way there.
-		b.Backend = b.Decoy
-		if decoy, err = t.start(h, v6, b); err != nil {
-			return nil, err
-		}
-		out[i].Decoy = decoy
+		x.outside = slices.Insert(x.outside, 0, at)
 	}
-	return out, nil
+	return nil
 }
 
 // start starts a process of a middlebox and returns its port.
@@ -94,7 +98,7 @@ func (t *contained) shake(link netem.Link, first, last uint16) (lab.Evidence, la
 	t.shaken = true
 	e := lab.Evidence{Addressed: t.up.identity}
 	to := netip.AddrPortFrom(netem.TargetAddr(first, link.V6()), t.port)
-	wait := t.f.wait(t.ctx, t.client.peer.ID, link, len(t.real) > 0)
+	wait := t.f.wait(t.ctx, t.client.peer.ID, link, len(t.hosts) > 0)
 	var err error
 	if e.Client, e.KeyLog, err = t.client.dial(t.ctx, t.cell.Offer, to, wait); err != nil {
 		t.server.abandon(t.ctx, t.up)
@@ -119,6 +123,11 @@ func (t *contained) finish() []lab.BoxEnd {
 		t.server.abandon(t.ctx, t.other)
 	}
 	var ends []lab.BoxEnd
+	for _, h := range slices.Backward(t.hosts) {
+		if end := h.lost.Load(); end != nil {
+			ends = append(ends, *end)
+		}
+	}
 	for i := len(t.real) - 1; i >= 0; i-- { // client to server
 		if end, ok := t.real[i].end(t.ctx); ok {
 			ends = append(ends, end)

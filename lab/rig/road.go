@@ -23,7 +23,7 @@ type needs struct {
 // leg is a real middlebox of a cell and the leg of the path behind it.
 type leg struct {
 	box  peers.Middlebox
-	slot uint16
+	slot uint16 // of the leg, or of the way through one that is inline
 	// misrouted: a box before it may send the client to another server.
 	misrouted bool
 }
@@ -33,13 +33,13 @@ type leg struct {
 func needsOf(boxes []box.Program) (needs, error) {
 	var n needs
 	for _, b := range boxes {
-		if b.Layer == box.Outside {
+		if Real(b.Name) {
 			m, err := peers.LookupMiddlebox(b.Name)
 			if err != nil {
 				return n, err
 			}
 			n.real = append(n.real, leg{box: m, misrouted: n.decoy})
-			n.decoy, n.tls = true, n.tls || m.EndsTLS
+			n.decoy, n.tls = n.decoy || !m.Inline, n.tls || m.EndsTLS
 			continue
 		}
 		n.decoy, n.tls = n.decoy || b.NeedsDecoy(), n.tls || b.Layer == box.TLS
@@ -52,6 +52,7 @@ type extras struct {
 	decoy   uint16 // the other server's port
 	tls     box.Identity
 	outside []netem.Outside
+	routed  []netem.Routed
 }
 
 // trip is a cell on its way, as the fabric brings it about.
@@ -113,8 +114,12 @@ func (r road) travel(ctx context.Context, carrier netem.Carrier, c lab.Cell, see
 		return lab.Evidence{}, err
 	}
 	defer give()
+	last := slots[0]
 	for i := range n.real {
 		n.real[i].slot = slots[1+i]
+		if !n.real[i].box.Inline {
+			last = slots[1+i]
+		}
 	}
 	release, err := r.tokens.take(ctx)
 	if err != nil {
@@ -129,12 +134,12 @@ func (r road) travel(ctx context.Context, carrier netem.Carrier, c lab.Cell, see
 	}
 	client, server := t.addrs(link.V6())
 	path := netem.Path{Slot: slots[0], Name: cmp.Or(c.Fates, c.ID), Seed: seed, Link: link, Boxes: boxes, Client: client, Server: server,
-		Decoy: x.decoy, TLS: x.tls, Outside: x.outside}
+		Decoy: x.decoy, TLS: x.tls, Outside: x.outside, Routed: x.routed}
 	if err := carrier.Open(path); err != nil {
 		t.finish()
 		return lab.Evidence{}, fmt.Errorf("open path: %w", err)
 	}
-	e, role, shakeErr := t.shake(link, slots[0], slots[len(slots)-1])
+	e, role, shakeErr := t.shake(link, slots[0], last)
 	trace, err := carrier.Close(slots[0])
 	ends := t.finish()
 	switch {

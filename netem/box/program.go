@@ -17,7 +17,12 @@ const (
 	// Outside is a real middlebox, a program that runs elsewhere: what it does
 	// is its own affair, and nobody can write one in a file.
 	Outside Layer = "outside"
+	// Routed is one that packets are routed through, and that ends no connection.
+	Routed Layer = "routed"
 )
+
+// real are the layers of programs that run elsewhere.
+var real = []Layer{Outside, Routed}
 
 var layers = []Layer{Packet, Stream, TLS}
 
@@ -32,7 +37,7 @@ type Program struct {
 
 // Validate says why the program cannot run.
 func (p Program) Validate() error {
-	if p.Layer == Outside && p.Name != "" && len(p.When)+len(p.Do)+len(p.Otherwise) == 0 {
+	if slices.Contains(real, p.Layer) && p.Name != "" && len(p.When)+len(p.Do)+len(p.Otherwise) == 0 {
 		return nil
 	}
 	if p.Name == "" || !slices.Contains(layers, p.Layer) {
@@ -52,7 +57,7 @@ func (p Program) Validate() error {
 }
 
 // EndsTCP reports whether connections end at the box.
-func (p Program) EndsTCP() bool { return p.Layer != Packet }
+func (p Program) EndsTCP() bool { return p.Layer != Packet && p.Layer != Routed }
 
 // NeedsDecoy reports whether the box sends connections to another server.
 func (p Program) NeedsDecoy() bool {

@@ -64,7 +64,7 @@ func serve(listen string) error {
 	}
 	server := control.Server{Token: os.Getenv(control.TokenEnv)}
 	done := make(chan error, 1)
-	go func() { done <- server.Serve(ln, rpcName, &service{engine, dev}) }()
+	go func() { done <- server.Serve(ln, rpcName, &service{engine: engine, dev: dev}) }()
 	select {
 	case err := <-done:
 		return err
@@ -80,12 +80,22 @@ type none = struct{ OK bool }
 
 // service is the RPC surface of the path; Carrier is its mirror image.
 type service struct {
-	engine *netem.Engine
-	dev    *device
+	engine  *netem.Engine
+	dev     *device
+	detours detours
 }
 
 // Open opens a cell.
-func (s *service) Open(p *netem.Path, _ *none) error { return s.engine.Open(*p) }
+func (s *service) Open(p *netem.Path, _ *none) error {
+	if err := s.engine.Open(*p); err != nil {
+		return err
+	}
+	if err := s.detours.lead(*p); err != nil {
+		s.engine.Close(p.Slot)
+		return fmt.Errorf("open cell %q: %w", p.Name, err)
+	}
+	return nil
+}
 
 // Close closes a cell. A packet that the engine delivered and the device did
 // not take would be lost without a trace, so that is an error.
@@ -93,7 +103,7 @@ func (s *service) Close(slot uint16, trace *netem.Trace) (err error) {
 	if *trace, err = s.engine.Close(slot); err != nil {
 		return err
 	}
-	return s.dev.refusal()
+	return errors.Join(s.detours.end(slot), s.dev.refusal())
 }
 
 // Strays counts packets that belonged to no open cell, by reason.

@@ -42,7 +42,7 @@ func start(t *testing.T) (c *Carrier, dev *device, kernel *os.File) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	go control.Server{Token: "t"}.Serve(ln, rpcName, &service{engine, dev})
+	go control.Server{Token: "t"}.Serve(ln, rpcName, &service{engine: engine, dev: dev})
 	if c, err = Dial(t.Context(), ln.Addr().String(), "t"); err != nil {
 		t.Fatal(err)
 	}
