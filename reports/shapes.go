@@ -25,6 +25,9 @@ type shapes struct {
 // fewestShapes is how many there must be for a table of their own.
 const fewestShapes = 3
 
+// mostPairings is how many letters a cell may have and still be read.
+const mostPairings = 6
+
 // shapes finds them; ok is false where the run is of another kind.
 func (m *matrix) shapes() (s shapes, ok bool) {
 	s.lines = map[string]*grid{}
@@ -44,7 +47,7 @@ func (m *matrix) shapes() (s shapes, ok bool) {
 		maps.Copy(paths, g.paths)
 	}
 	s.pairings, s.paths = slices.SortedFunc(maps.Keys(pairings), byLength), values(paths)
-	return s, len(s.lines) >= fewestShapes && len(s.paths) > 1
+	return s, len(s.lines) >= fewestShapes && len(s.paths) > 1 && len(s.pairings) <= mostPairings
 }
 
 func byLength(a, b string) int {
