@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/rpc"
+	"sync/atomic"
 	"time"
 )
 
@@ -21,8 +22,9 @@ const dialPause = 5 * time.Millisecond
 // Client is the lab's end of a control connection. It is safe for concurrent
 // use; calls run side by side.
 type Client struct {
-	rpc  *rpc.Client
-	conn *watchedConn
+	rpc    *rpc.Client
+	conn   *watchedConn
+	silent atomic.Value // the error of a process that stopped answering
 }
 
 // Dial connects to the process at addr ("127.0.0.1:49153") and says the
@@ -36,7 +38,9 @@ func Dial(ctx context.Context, addr, token string) (*Client, error) {
 		conn, err := dial(ctx, addr, token)
 		if err == nil {
 			w := watch(conn)
-			return &Client{rpc: rpc.NewClient(w), conn: w}, nil
+			c := &Client{rpc: rpc.NewClient(w), conn: w}
+			go c.keepAsking(pulseEvery, silence)
+			return c, nil
 		}
 		if errors.Is(err, errWrongToken) {
 			return nil, fmt.Errorf("dial %s: %w", addr, err)
@@ -92,6 +96,9 @@ func (c *Client) Call(ctx context.Context, method string, args, reply any) error
 	call := c.rpc.Go(method, args, reply, make(chan *rpc.Call, 1))
 	select {
 	case <-call.Done:
+		if why, ok := c.silent.Load().(error); ok && call.Error != nil {
+			return fmt.Errorf("call %s: %w: %v", method, ErrGone, why)
+		}
 		return callError(method, call.Error)
 	case <-ctx.Done():
 		return fmt.Errorf("call %s: %w", method, ctx.Err())

@@ -72,6 +72,10 @@ func (s Server) Serve(ln net.Listener, name string, service any) error {
 		conn.Close()
 		return fmt.Errorf("serve %s: %w", name, err)
 	}
+	if err := r.RegisterName(pulseName, pulse{}); err != nil {
+		conn.Close()
+		return fmt.Errorf("serve %s: %w", pulseName, err)
+	}
 	watched := watch(conn)
 	go r.ServeConn(watched)
 	<-watched.gone // ServeConn itself would wait for the calls in flight
