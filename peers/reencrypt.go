@@ -110,7 +110,8 @@ ProxyPass / https://%[6]s/
 }
 
 // caddyReencrypt is Caddy with these settings of Go's, see caddy. It is told
-// whom it trusts in words that Caddy 2.6 has as well.
+// whom it trusts in words that Caddy 2.6 has as well. It takes 50 ms of CPU to
+// be ready, twice what the others do.
 func caddyReencrypt(godebug string) func(Between) agent.Command {
 	return func(b Between) agent.Command {
 		files := b.identityFiles()
@@ -136,32 +137,33 @@ https://:%d {
 	}
 }
 
-// stunnelReencrypt is two services, one after the other: what the one listens
-// at for clients, the other does on loopback.
+// stunnelReencrypt is two services, one after the other: the port that the one
+// has for clients, the other has on loopback. It wants IPv6 without brackets.
 func stunnelReencrypt(b Between) agent.Command {
 	files := b.identityFiles()
 	files["stunnel.conf"] = fmt.Appendf(nil, `foreground = yes
 syslog = no
 debug = notice
 [in]
-accept = %s
-cert = %s
-key = %s
-connect = 127.0.0.1:%d
+accept = %s:%d
+cert = %[3]s
+key = %[4]s
+connect = 127.0.0.1:%[2]d
 [out]
 client = yes
-accept = 127.0.0.1:%[4]d
-connect = %s
-sni = %s
-CAfile = %s
+accept = 127.0.0.1:%[2]d
+connect = %[5]s:%[6]d
+sni = %[7]s
+CAfile = %[8]s
 verifyChain = yes
-checkHost = %[6]s
-`, b.Listen, certFile, keyFile, b.Listen.Port(), b.Backend, b.SNI, caFile)
+checkHost = %[7]s
+`, b.Listen.Addr(), b.Listen.Port(), certFile, keyFile, b.Backend.Addr(), b.Backend.Port(), b.SNI, caFile)
 	return agent.Command{Argv: []string{"stunnel", "{dir}/stunnel.conf"}, Files: files}
 }
 
 // mitmproxyReencrypt is mitmproxy in reverse mode, where it has no setting for
-// the server's name. It is slow to be ready: a second of CPU for every cell.
+// the server's name. It is slow to be ready: up to two seconds, one of CPU, for
+// every cell.
 func mitmproxyReencrypt(b Between) agent.Command {
 	files := b.identityFiles()
 	files["both.pem"] = slices.Concat(b.Identity.Cert, b.Identity.Key)

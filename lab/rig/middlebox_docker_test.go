@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -15,6 +16,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -189,10 +191,14 @@ func backend(t *testing.T, at netip.Addr, id peers.Identity) netip.AddrPort {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ln, err := tls.Listen("tcp", netip.AddrPortFrom(at, 0).String(), &tls.Config{Certificates: []tls.Certificate{cert}})
+	tcp, err := net.Listen("tcp", netip.AddrPortFrom(at, 0).String())
+	for deadline := time.Now().Add(10 * time.Second); errors.Is(err, syscall.EADDRNOTAVAIL) && time.Now().Before(deadline); { // IPv6 looks for duplicates first
+		tcp, err = net.Listen("tcp", netip.AddrPortFrom(at, 0).String())
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
+	ln := tls.NewListener(tcp, &tls.Config{Certificates: []tls.Certificate{cert}})
 	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "%s %v over %s", id.CN, r.TLS.CurveID, tls.VersionName(r.TLS.Version))
 	})}
