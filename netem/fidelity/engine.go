@@ -51,23 +51,34 @@ func (b *bench) take(pkt []byte) {
 	b.mu.Unlock()
 }
 
-// settle waits until everything has come that comes.
+// settle waits until all packets have come, or until no more do for longer
+// than any machine is late. A link without time needs no waiting.
 func (b *bench) settle(c Case) {
+	const look, enough = 50 * ms, 3 * time.Second
 	if c.longest() == 0 {
 		return
 	}
 	wait(c.longest())
-	count := func() (n int) {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		for _, got := range b.got {
-			n += len(got)
+	for seen, quiet := 0, time.Duration(0); quiet < enough; quiet += look {
+		n := b.count()
+		switch {
+		case n == c.Lanes*c.Packets:
+			return
+		case n > seen:
+			seen, quiet = n, 0
 		}
-		return n
+		wait(look)
 	}
-	for n := -1; n != count(); wait(200 * ms) {
-		n = count()
+}
+
+// count is how many packets have come.
+func (b *bench) count() (n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, got := range b.got {
+		n += len(got)
 	}
+	return n
 }
 
 // longest is how long the link holds a packet at most.

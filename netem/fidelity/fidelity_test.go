@@ -67,7 +67,7 @@ func TestDelaysAreTold(t *testing.T) {
 	c := Case{Name: "c", Shape: netem.Shape{Delay: 20 * ms, Jitter: 100 * ms}}
 	asked := sample(1, 640, 20*ms, 100*ms, 0)
 	stalled := asked
-	stalled.Stalled = 0.2
+	stalled.Stalled = 0.3
 	for _, tt := range []struct {
 		name string
 		k, e Stats

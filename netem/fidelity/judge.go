@@ -37,7 +37,7 @@ const (
 	alpha = 0.0001
 	// tolerable is the share of the time the machine may be late in, both
 	// sides together, and the delays still say something.
-	tolerable = 0.1
+	tolerable = 0.25
 )
 
 // Compare is the rows of a case.

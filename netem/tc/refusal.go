@@ -56,7 +56,7 @@ func refuseSize(s netem.Shape, add func(bool, string, string, string)) {
 		add(true, "too_big: fragment", "a qdisc does not fragment, and the kernel leaves packets whole that say so", engine)
 	default:
 		add(s.MTU > 0, "mtu", "a qdisc has no MTU, the device has",
-			fmt.Sprintf("take the key out and ip link set DEV mtu %d, or %s", s.MTU, engine))
+			fmt.Sprintf("ip link set DEV mtu %d and leave the key out (--without mtu), or %s", s.MTU, engine))
 	}
 	add(s.ClampMSS, "clamp_mss", "a qdisc does not change packets", clamp)
 	add(s.MSS > 0, "mss", "a qdisc does not change packets", clamp)

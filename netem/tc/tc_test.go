@@ -104,6 +104,40 @@ func TestRefuse(t *testing.T) {
 	}
 }
 
+// TestWithout: each reason to refuse can be left out, and what hangs on it
+// goes with it: the rest is a link that makes sense.
+func TestWithout(t *testing.T) {
+	for _, l := range netem.Links() {
+		for _, s := range []netem.Shape{l.Up, l.Down} {
+			_, err := Translate(s)
+			var r Refusal
+			if !errors.As(err, &r) {
+				continue
+			}
+			for _, why := range r {
+				key, _, _ := strings.Cut(strings.Replace(why.Key, "too_big", "mtu", 1), ":")
+				key, _, _ = strings.Cut(key, ".")
+				if s, err = Without(s, key); err != nil {
+					t.Errorf("%s: %v", l.Name, err)
+				}
+			}
+			if err := (netem.Link{Name: "rest", Up: s}).Validate(); err != nil {
+				t.Errorf("%s: %v", l.Name, err)
+			}
+			if _, err := Translate(s); err != nil {
+				t.Errorf("%s: %v", l.Name, err)
+			}
+		}
+	}
+	full := netem.Shape{Delay: ms, Jitter: ms, MTU: 1280, TooBig: netem.EatICMP, ClampMSS: true}
+	if got, err := Without(full, "mtu"); err != nil || !reflect.DeepEqual(got, netem.Shape{Delay: ms, Jitter: ms}) || full.MTU == 0 {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if _, err := Without(full, "delay"); err == nil || !strings.Contains(err.Error(), "clamp_mss, corrupt") {
+		t.Errorf("a key that need not be left out: %v", err)
+	}
+}
+
 func TestDifferences(t *testing.T) {
 	for _, c := range []struct {
 		shape netem.Shape

@@ -65,6 +65,7 @@ func TestBadInput(t *testing.T) {
 		{"tc --link loss1 --dir sideways --dev lo", 2, "up or down"},
 		{"tc --link mtu1280-icmp-eaten --dev lo", 2, "too_big: eat"},
 		{"tc --link lose-syn --dry-run", 2, "loss.nth: netem draws lots"},
+		{"tc --link mobile --dry-run --without mut", 2, "mtu"},
 		{"tc --clear --dev lo", 3, "no link on it"},
 	} {
 		exit, _, stderr := do(t, strings.Fields(tt.line)...)

@@ -16,6 +16,7 @@ import (
 type tcFlags struct {
 	link, file, dev, dir string
 	seed                 uint64
+	without              []string
 	clear, dry           bool
 }
 
@@ -26,9 +27,10 @@ func tcCommand() *cobra.Command {
 		Short: "Have the kernel do what one direction of a link does, on a device of this machine",
 		Long: `Put one direction of a link on a device of this network namespace, as tc-netem qdiscs: it then
 meets all packets that leave by the device. The kernel needs sch_netem, and you root. A key of the link
-that the kernel cannot do is refused, with what can.`,
+that the kernel cannot do is refused, with what can; --without takes the rest of the link.`,
 		Example: `  hybridlab tc --link slow256k --dev eth0
   hybridlab tc --link loss-burst --dir down --dev eth1 --seed 7
+  hybridlab tc --link mobile --dev eth0 --without mtu
   hybridlab tc --dev eth0 --clear
   hybridlab tc --link satellite --dry-run`,
 		Args: cobra.NoArgs,
@@ -40,6 +42,7 @@ that the kernel cannot do is refused, with what can.`,
 	fl.StringVar(&f.dev, "dev", "", "device the packets leave by")
 	fl.StringVar(&f.dir, "dir", "up", "direction of the link: up (client to server) or down")
 	fl.Uint64Var(&f.seed, "seed", 0, "seed of the kernel's random numbers (Linux 6.6); 0: the kernel's choice")
+	fl.StringSliceVar(&f.without, "without", nil, "keys of the link to leave out")
 	fl.BoolVar(&f.clear, "clear", false, "remove the link from the device")
 	fl.BoolVar(&f.dry, "dry-run", false, "only say what would be applied")
 	cmd.MarkFlagsMutuallyExclusive("clear", "link")
@@ -84,6 +87,9 @@ func (f *tcFlags) translate() (tc.Tree, netem.Shape, error) {
 		shape = l.Down
 	default:
 		return nil, shape, fmt.Errorf("read --dir %q: want up or down", f.dir)
+	}
+	if shape, err = tc.Without(shape, f.without...); err != nil {
+		return nil, shape, err
 	}
 	tree, err := tc.Translate(shape)
 	if err != nil {

@@ -15,6 +15,7 @@ func TestTcDryRun(t *testing.T) {
 		{"tc --link satellite --dir down --dry-run", "rate 20mbit"},
 		{"tc --link loss-burst --dry-run --seed 7", "loss gemodel 1% 25% 100% 0% seed 7"},
 		{"tc --link lose-syn --dir down --dry-run", "does nothing to packets that go down"},
+		{"tc --link mobile --dry-run --without mtu", "loss 0.5% rate 2mbit\n"},
 		{"tc --link corrupt1 --dry-run", "note: corrupt: "},
 	} {
 		if exit, stdout, stderr := do(t, strings.Fields(tt.line)...); exit != 0 || !strings.Contains(stdout, tt.want) {
