@@ -19,6 +19,20 @@ type Observation struct {
 	Path      Path   `json:"path"`
 	Capture   string `json:"capture,omitempty"` // pcapng file, relative to the run directory
 	Fault     string `json:"fault,omitempty"`   // the lab broke: why; everything else is then suspect
+
+	CaptureSHA256 string `json:"capture_sha256,omitempty"` // of that file
+	// How the ends were started; of passes it is not kept.
+	ClientSetup *Setup `json:"client_setup,omitempty"`
+	ServerSetup *Setup `json:"server_setup,omitempty"`
+}
+
+// Setup is how a peer is started: the lab's account, not the peer's.
+type Setup struct {
+	InProcess bool              `json:"in_process,omitempty"` // it ran within hybridlab; this is how it runs as a program of its own
+	Argv      []string          `json:"argv"`                 // {dir} stands for the directory the files are in
+	Env       []string          `json:"env,omitempty"`        // NAME=value
+	Files     map[string]string `json:"files,omitempty"`      // configuration, by name; of certificates and keys only what they are
+	Stdin     string            `json:"stdin,omitempty"`
 }
 
 // End is what one peer said and did. Nothing in it is trusted for the
@@ -136,6 +150,8 @@ type BoxEnd struct {
 	Died bool   `json:"died,omitempty"` // by itself, before the lab ended it
 	Exit int    `json:"exit"`           // exit code, 128 and more for a signal
 	Said string `json:"said,omitempty"` // the end of what it printed, at most 2 KiB
+
+	Setup *Setup `json:"setup,omitempty"` // how it was started; of passes it is not kept
 }
 
 // Deed is something a box did: the engine's account.

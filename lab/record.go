@@ -63,18 +63,31 @@ func Record(dir string, head Report) (*Recorder, error) {
 }
 
 // Observed implements Sink. Captures are kept of everything that is not a
-// pass and of a sample of passes.
+// pass, of what it was compared with and of a sample of passes; how the ends
+// were started is kept of what is not a pass.
 func (r *Recorder) Observed(o Observation, v Verdict, e Evidence) (string, error) {
-	if len(e.Packets) > 0 && (!v.Outcome.Pass() || sampled(o.Cell.ID)) {
+	if len(e.Packets) > 0 && (!v.Outcome.Pass() || e.Keep || sampled(o.Cell.ID)) {
 		o.Capture = captureName(o)
-		if err := r.capture(o, e); err != nil {
+		if err := r.capture(&o, e); err != nil {
 			return "", err
 		}
+	}
+	if v.Outcome.Pass() || o.Trial {
+		o = o.bare()
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.trigger(o)
 	return o.Capture, r.observations.add(o)
+}
+
+// bare is the observation without how anything was started.
+func (o Observation) bare() Observation {
+	o.ClientSetup, o.ServerSetup, o.Path.Ends = nil, nil, slices.Clone(o.Path.Ends)
+	for i := range o.Path.Ends {
+		o.Path.Ends[i].Setup = nil
+	}
+	return o
 }
 
 // trigger counts the cells in which each box did something.
@@ -158,7 +171,7 @@ func captureName(o Observation) string {
 	return fmt.Sprintf("%s/%s-%d.pcapng", CapturesDir, hex.EncodeToString(sum[:6]), o.Attempt)
 }
 
-func (r *Recorder) capture(o Observation, e Evidence) error {
+func (r *Recorder) capture(o *Observation, e Evidence) error {
 	f, err := os.Create(filepath.Join(r.Dir, o.Capture))
 	if err != nil {
 		return fmt.Errorf("write capture: %w", err)
@@ -167,9 +180,11 @@ func (r *Recorder) capture(o Observation, e Evidence) error {
 		Start:   r.Report.Started,
 		Comment: fmt.Sprintf("cell %s, attempt %d, run %s, seed %d", o.Cell.ID, o.Attempt, r.Report.Run, r.Report.Seed),
 	}
-	if err := errors.Join(capture.WritePcapng(f, meta, e.Packets, e.KeyLog), f.Close()); err != nil {
+	sum := sha256.New()
+	if err := errors.Join(capture.WritePcapng(io.MultiWriter(f, sum), meta, e.Packets, e.KeyLog), f.Close()); err != nil {
 		return fmt.Errorf("write capture %s: %w", o.Capture, err)
 	}
+	o.CaptureSHA256 = hex.EncodeToString(sum.Sum(nil))
 	return nil
 }
 

@@ -76,6 +76,8 @@ type BoxInfo struct {
 	Triggered  int      `json:"triggered"`         // of these, in how many it did something
 	Probes     int      `json:"probes,omitempty"`  // its positive controls: cells in which it must be found
 	Missed     []string `json:"missed,omitempty"`  // those that came to something else, and what: the lab failed
+	Entry      string   `json:"entry,omitempty"`   // what it does, as a file of boxes says it
+	Own        bool     `json:"own,omitempty"`     // of a file of the user's
 }
 
 // Missed are the positive controls of boxes that came to something else than
@@ -97,6 +99,8 @@ type LinkInfo struct {
 	RTTMS float64 `json:"rtt_ms"`        // delay of both directions together, jitter apart
 	MTU   int     `json:"mtu,omitempty"` // toward the server, bytes of IP packet; absent: no limit of its own
 	IPv6  bool    `json:"ipv6,omitempty"`
+	Entry string  `json:"entry,omitempty"` // what it does, as a file of links says it
+	Own   bool    `json:"own,omitempty"`   // of a file of the user's
 }
 
 // Exclusion is a combination that is not run.

@@ -22,11 +22,17 @@ type Evidence struct {
 	Packets        []capture.Packet
 	KeyLog         []byte
 	Path           Path
+	// How the ends were started; nil: not known.
+	ClientSetup, ServerSetup *Setup
+	// Keep: a finding is compared with this, so the packets are wanted even
+	// if it passes.
+	Keep bool
 }
 
 // Observe turns evidence into an observation. It is pure.
 func Observe(c Cell, attempt int, e Evidence, err error) Observation {
-	o := Observation{Cell: c, Attempt: attempt, Addressed: e.Addressed, Client: e.Client, Server: e.Server, Path: e.Path}
+	o := Observation{Cell: c, Attempt: attempt, Addressed: e.Addressed, Client: e.Client, Server: e.Server, Path: e.Path,
+		ClientSetup: e.ClientSetup, ServerSetup: e.ServerSetup}
 	if err != nil {
 		o.Fault = err.Error()
 		return o
@@ -135,7 +141,7 @@ feed:
 // however many findings ask for it.
 func (r *Runner) Cell(ctx context.Context, c Cell) (Verdict, error) {
 	return remember(r, &r.settled, c.ID, func() (Verdict, error) {
-		f, err := r.first(ctx, c)
+		f, err := r.first(ctx, c, false)
 		if err != nil {
 			return Verdict{}, err
 		}
@@ -169,7 +175,7 @@ func (r *Runner) Seen(cell string) (o Observation, ok bool) {
 func (r *Runner) repeat(ctx context.Context, c Cell, v Verdict) (Verdict, error) {
 	all := []said{{Verdict: v}}
 	for n := 2; n <= r.Repeat; n++ {
-		o, v, err := r.attempt(ctx, c, n)
+		o, v, err := r.attempt(ctx, c, n, false)
 		if err != nil {
 			return Verdict{}, err
 		}
@@ -179,10 +185,10 @@ func (r *Runner) repeat(ctx context.Context, c Cell, v Verdict) (Verdict, error)
 }
 
 // first is attempt 1, shared by the cell itself and by the findings that
-// need it as a control.
-func (r *Runner) first(ctx context.Context, c Cell) (first, error) {
+// need it as a control. Of one that is run for a finding the packets are kept.
+func (r *Runner) first(ctx context.Context, c Cell, control bool) (first, error) {
 	return remember(r, &r.firsts, c.ID, func() (f first, err error) {
-		f.o, f.v, err = r.attempt(ctx, c, 1)
+		f.o, f.v, err = r.attempt(ctx, c, 1, control)
 		if !f.v.Outcome.Disputed() {
 			f.o = Observation{} // never judged again: keep 10,000 cells small
 		}
@@ -195,7 +201,7 @@ func (r *Runner) first(ctx context.Context, c Cell) (first, error) {
 func (r *Runner) confirm(ctx context.Context, o Observation) (Verdict, error) {
 	var taken []ControlTaken
 	for _, k := range Controls(o.Cell, r.CleanLink(o.Cell.Link), r.Known) {
-		f, err := r.first(ctx, k.Cell)
+		f, err := r.first(ctx, k.Cell, true)
 		if err != nil {
 			return Verdict{}, err
 		}
@@ -203,7 +209,7 @@ func (r *Runner) confirm(ctx context.Context, o Observation) (Verdict, error) {
 	}
 	all := []Observation{o}
 	for n := 2; n <= r.Attempts; n++ {
-		o, _, err := r.attempt(ctx, o.Cell, n)
+		o, _, err := r.attempt(ctx, o.Cell, n, false)
 		if err != nil {
 			return Verdict{}, err
 		}
@@ -213,7 +219,7 @@ func (r *Runner) confirm(ctx context.Context, o Observation) (Verdict, error) {
 }
 
 // attempt runs a cell once and stores what was seen.
-func (r *Runner) attempt(ctx context.Context, c Cell, n int) (Observation, Verdict, error) {
+func (r *Runner) attempt(ctx context.Context, c Cell, n int, keep bool) (Observation, Verdict, error) {
 	if ctx.Err() != nil {
 		return Observation{}, Verdict{}, context.Cause(ctx)
 	}
@@ -223,6 +229,7 @@ func (r *Runner) attempt(ctx context.Context, c Cell, n int) (Observation, Verdi
 	}
 	o := Observe(c, n, e, err)
 	v := judgeOne(r.Known, o, nil)
+	e.Keep = keep
 	if o.Capture, err = r.Sink.Observed(o, v, e); err != nil {
 		return o, v, fmt.Errorf("store cell %q: %w", c.ID, err)
 	}

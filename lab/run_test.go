@@ -11,6 +11,9 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"hybridlab/lab/capture"
+	"hybridlab/lab/capture/capturetest"
 )
 
 // fabricFunc fakes a fabric: what comes back is a finished observation's
@@ -183,5 +186,43 @@ func TestRepeat(t *testing.T) {
 			t.Fatal(err)
 		}
 		assertRejudged(t, &rec.RunDir)
+	}
+}
+
+// What a finding was compared with keeps its packets although it passed, and
+// how the ends were started is kept of the finding alone.
+func TestWhatARunKeepsOfAFinding(t *testing.T) {
+	finding := NewCell("a", "b", MustOffer("x25519"), MustOffer("x25519"), "lossy")
+	config := &tls.Config{CurvePreferences: []tls.CurveID{tls.X25519}}
+	flights, keylog, err := capturetest.Talk(config, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := capturetest.New(false)
+	path.Open()
+	path.Play(flights)
+	path.Close(capture.ToServer)
+	works := Evidence{Packets: path.Packets, KeyLog: keylog, Client: End{Done: true, Data: true}, Server: End{Done: true, Data: true}}
+	r, rec := newRunner(t, func(_ context.Context, c Cell, _ uint64) (Evidence, error) {
+		setup := &Setup{Argv: []string{"run", c.Link}}
+		if c.Link != "clean" {
+			return Evidence{ClientSetup: setup, ServerSetup: setup}, nil
+		}
+		e := works
+		e.ClientSetup, e.ServerSetup = setup, setup
+		return e, nil
+	})
+	if _, err := r.Cell(context.Background(), finding); err != nil {
+		t.Fatal(err)
+	}
+	for o, err := range rec.Observations() {
+		switch {
+		case err != nil:
+			t.Fatal(err)
+		case o.Cell.Link == "lossy" && (o.ClientSetup == nil || o.ServerSetup.Argv[1] != "lossy"):
+			t.Errorf("of the finding it is not known how the ends were started: %+v", o)
+		case o.Cell.Link == "clean" && (o.ClientSetup != nil || o.Capture == "" || len(o.CaptureSHA256) != 64):
+			t.Errorf("of the control: %+v", o)
+		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"iter"
 	"os"
 	"path/filepath"
@@ -32,16 +33,34 @@ const (
 type RunDir struct {
 	Dir    string
 	Report Report
+
+	packed fs.FS // nil: it is the directory Dir
 }
 
 // OpenRun reads the head of a run directory. A run that was killed opens
 // too: its report says it never ended.
-func OpenRun(dir string) (*RunDir, error) {
-	b, err := os.ReadFile(filepath.Join(dir, ReportFile))
+func OpenRun(dir string) (*RunDir, error) { return openRun(&RunDir{Dir: dir}) }
+
+// OpenPacked is OpenRun for a run directory inside something else, to be read
+// only; name is for error messages.
+func OpenPacked(packed fs.FS, name string) (*RunDir, error) {
+	return openRun(&RunDir{Dir: name, packed: packed})
+}
+
+// files are those of the run.
+func (d *RunDir) files() fs.FS {
+	if d.packed != nil {
+		return d.packed
+	}
+	return os.DirFS(d.Dir)
+}
+
+func openRun(d *RunDir) (*RunDir, error) {
+	dir := d.Dir
+	b, err := fs.ReadFile(d.files(), ReportFile)
 	if err != nil {
 		return nil, fmt.Errorf("open run %q: %w (want a directory written by hybridlab run)", dir, err)
 	}
-	d := &RunDir{Dir: dir}
 	if err := strict(b, &d.Report); err != nil {
 		return nil, fmt.Errorf("open run %q: read %s: %w", dir, ReportFile, err)
 	}
@@ -54,12 +73,12 @@ func OpenRun(dir string) (*RunDir, error) {
 // Verdicts reads verdicts.jsonl line by line. A broken line is an error that
 // names it, and ends the sequence.
 func (d *RunDir) Verdicts() iter.Seq2[Verdict, error] {
-	return lines[Verdict](filepath.Join(d.Dir, VerdictsFile))
+	return lines[Verdict](d, VerdictsFile)
 }
 
 // Observations reads observations.jsonl line by line, like Verdicts.
 func (d *RunDir) Observations() iter.Seq2[Observation, error] {
-	return lines[Observation](filepath.Join(d.Dir, ObservationsFile))
+	return lines[Observation](d, ObservationsFile)
 }
 
 // CaptureName reports whether name is one that a Recorder gives to a capture:
@@ -72,12 +91,9 @@ var captureNames = regexp.MustCompile(`^` + CapturesDir + `/[0-9a-z-]+\.pcapng$`
 // and observations have it. From a damaged file it returns the account of what
 // comes before the damage, with the error.
 func (d *RunDir) Ladder(name string) (Ladder, error) {
-	if !CaptureName(name) {
-		return Ladder{}, fmt.Errorf("read capture %q: want %s/NAME.pcapng", name, CapturesDir)
-	}
-	f, err := os.Open(filepath.Join(d.Dir, name))
+	f, err := d.OpenCapture(name)
 	if err != nil {
-		return Ladder{}, fmt.Errorf("read capture: %w", err)
+		return Ladder{}, err
 	}
 	defer f.Close()
 	packets, _, err := capture.ReadPcapng(f)
@@ -85,6 +101,18 @@ func (d *RunDir) Ladder(name string) (Ladder, error) {
 		err = fmt.Errorf("read capture %s: %w", name, err)
 	}
 	return NewLadder(packets), err
+}
+
+// OpenCapture opens a capture of the run, by a name as verdicts have it.
+func (d *RunDir) OpenCapture(name string) (fs.File, error) {
+	if !CaptureName(name) {
+		return nil, fmt.Errorf("read capture %q: want %s/NAME.pcapng", name, CapturesDir)
+	}
+	f, err := d.files().Open(name)
+	if err != nil {
+		return nil, fmt.Errorf("read capture: %w", err)
+	}
+	return f, nil
 }
 
 // SaveReport replaces report.json whole or not at all.
@@ -122,9 +150,10 @@ func (d *RunDir) Replace(name string, write func(io.Writer) error) (err error) {
 // maxLine bounds one line of a .jsonl file that is read back: 4 MiB.
 const maxLine = 4 << 20
 
-func lines[T any](path string) iter.Seq2[T, error] {
+func lines[T any](d *RunDir, name string) iter.Seq2[T, error] {
+	path := filepath.Join(d.Dir, name)
 	return func(yield func(T, error) bool) {
-		f, err := os.Open(path)
+		f, err := d.files().Open(name)
 		if err != nil {
 			var zero T
 			yield(zero, fmt.Errorf("read run: %w", err))

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -70,6 +71,15 @@ func LoadLinks(r io.Reader, name string) ([]Link, error) {
 		return nil, f.Errorf(nil, "no links: want a list under the key \"links\"")
 	}
 	return checkLinks(f, file.Links)
+}
+
+// Text is the link as it stands in a file.
+func (l Link) Text() string {
+	e := linkEntry{Name: l.Name, About: l.About, Family: l.Family, Up: l.Up, Down: l.Down}
+	if reflect.DeepEqual(l.Up, l.Down) {
+		e.Both, e.Up, e.Down = l.Up, Shape{}, Shape{}
+	}
+	return yaml.Text(linksFile{Links: []linkEntry{e}})
 }
 
 // checkLinks holds the entries against sense and against one another.

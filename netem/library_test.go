@@ -38,6 +38,16 @@ func TestLibrary(t *testing.T) {
 	}
 }
 
+// What Text writes of a link is the link.
+func TestLinkText(t *testing.T) {
+	for _, want := range Links() {
+		got, err := LoadLinks(strings.NewReader(want.Text()), want.Name)
+		if err != nil || len(got) != 1 || !reflect.DeepEqual(got[0], want) {
+			t.Errorf("%v: %+v was written as\n%s", err, want, want.Text())
+		}
+	}
+}
+
 func TestLookupLinkError(t *testing.T) {
 	_, err := LookupLink("los5")
 	if err == nil || !strings.HasPrefix(err.Error(), `unknown link "los5" (did you mean "loss5"?); valid links: clean, clean-v6, `) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -119,15 +120,39 @@ func comment(s string) string {
 // From a file that ends too early or is damaged it returns the packets before
 // the damage, with the error.
 func ReadPcapng(r io.Reader) (packets []Packet, keylog []byte, err error) {
-	b := &blocks{r: bufio.NewReader(r)}
-	packets, err = readPackets(b)
-	if err != nil {
-		err = fmt.Errorf("read pcapng after %d packets: %w", len(packets), err)
-	}
-	return packets, b.keylog, err
+	f, err := ReadFile(r)
+	return f.Packets, f.KeyLog, err
 }
 
-func readPackets(b *blocks) (packets []Packet, err error) {
+// File is all that WritePcapng puts into one.
+type File struct {
+	Meta    Meta
+	Packets []Packet
+	KeyLog  []byte
+}
+
+// ReadFile is ReadPcapng with what the file says about itself.
+func ReadFile(r io.Reader) (f File, err error) {
+	b := &blocks{r: bufio.NewReader(r)}
+	f.Packets, err = readPackets(b, &f.Meta)
+	if err != nil {
+		err = fmt.Errorf("read pcapng after %d packets: %w", len(f.Packets), err)
+	}
+	f.KeyLog = b.keylog
+	return f, err
+}
+
+// Write writes the file.
+func (f File) Write(w io.Writer) error { return WritePcapng(w, f.Meta, f.Packets, f.KeyLog) }
+
+// On is the file as one side of the path alone would have captured it. Of a
+// packet that crossed, only what that side saw is in it.
+func (f File) On(side Side) File {
+	f.Packets = slices.DeleteFunc(slices.Clone(f.Packets), func(p Packet) bool { return p.Side != side })
+	return f
+}
+
+func readPackets(b *blocks, meta *Meta) (packets []Packet, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("decode: panic: %v", r)
@@ -144,6 +169,10 @@ func readPackets(b *blocks) (packets []Packet, err error) {
 		return nil, fmt.Errorf("link type %s: hybridlab writes %s", lt, layers.LinkTypeRaw)
 	}
 	start, known := startOf(ng.SectionInfo().Comment)
+	*meta = Meta{Start: start, Comment: ng.SectionInfo().Comment}
+	if known {
+		meta.Comment = meta.Comment[:strings.LastIndex(meta.Comment, startLine)]
+	}
 	for {
 		data, ci, opts, err := ng.ReadPacketDataWithOptions()
 		if errors.Is(err, io.EOF) {

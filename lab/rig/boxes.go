@@ -210,14 +210,23 @@ func (bs Boxes) Infos(cells []lab.Cell) ([]lab.BoxInfo, error) {
 			out = append(out, lab.BoxInfo{Name: ref, About: m.About, Fix: m.Fix, Cells: behind[ref]})
 			continue
 		}
-		b, _, err := bs.entry(ref)
+		b, set, err := bs.entry(ref)
+		if err != nil {
+			return nil, err
+		}
+		text, err := b.Text(set)
 		if err != nil {
 			return nil, err
 		}
 		out = append(out, lab.BoxInfo{Name: ref, ID: b.ID, About: b.About, Origin: b.Origin, Confidence: string(b.Confidence),
-			Evidence: b.Evidence, Fix: b.Fix, Cells: behind[ref]})
+			Evidence: b.Evidence, Fix: b.Fix, Cells: behind[ref], Entry: text, Own: bs.own(b.Name)})
 	}
 	return out, nil
+}
+
+// own reports whether the box is of the user's file.
+func (bs Boxes) own(name string) bool {
+	return !slices.ContainsFunc(bs.all[:bs.catalogue], func(b box.Box) bool { return b.Name == name })
 }
 
 // Prove runs the positive controls of the boxes and notes in infos what came

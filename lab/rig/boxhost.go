@@ -155,14 +155,16 @@ func (h *boxHost) gone(err error) error {
 
 // posted is a process of a middlebox that serves one cell.
 type posted struct {
-	host *boxHost
-	id   string // at the agent
+	host  *boxHost
+	id    string // at the agent
+	setup *lab.Setup
 }
 
 // post starts one. A middlebox that is not able to start with a configuration
 // that everybody's is like is the lab's failure.
 func (h *boxHost) post(ctx context.Context, b peers.Between) (*posted, error) {
-	id, err := h.agent.Start(ctx, h.box.Command(b))
+	cmd := h.box.Command(b)
+	id, err := h.agent.Start(ctx, cmd)
 	var ended *agent.EndedError
 	if errors.As(err, &ended) {
 		return nil, fmt.Errorf("start middlebox %s: %w", h.box.ID, err)
@@ -170,7 +172,7 @@ func (h *boxHost) post(ctx context.Context, b peers.Between) (*posted, error) {
 	if err != nil {
 		return nil, h.gone(err)
 	}
-	return &posted{h, id}, nil
+	return &posted{h, id, setupOf(cmd)}, nil
 }
 
 // end ends it and tells how it ended; ok is false where nobody knows.
@@ -182,9 +184,9 @@ func (p *posted) end(ctx context.Context) (end lab.BoxEnd, ok bool) {
 	}
 	res, err := p.host.agent.Stop(late, p.id)
 	if err != nil {
-		return lab.BoxEnd{Box: p.host.box.ID, Died: true, Said: p.host.gone(err).Error()}, true
+		return lab.BoxEnd{Box: p.host.box.ID, Died: true, Said: p.host.gone(err).Error(), Setup: p.setup}, true
 	}
-	return lab.BoxEnd{Box: p.host.box.ID, Died: res.ByItself, Exit: res.Exit, Said: lastSaid(res)}, true
+	return lab.BoxEnd{Box: p.host.box.ID, Died: res.ByItself, Exit: res.Exit, Said: lastSaid(res), Setup: p.setup}, true
 }
 
 // mostSaid bounds what is kept of a middlebox's output for each cell, bytes.

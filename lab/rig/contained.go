@@ -96,11 +96,10 @@ func (t *contained) start(h *boxHost, v6 bool, b peers.Between) (uint16, error) 
 
 func (t *contained) shake(link netem.Link, first, last uint16) (lab.Evidence, lab.Role, error) {
 	t.shaken = true
-	e := lab.Evidence{Addressed: t.up.identity}
+	e := lab.Evidence{Addressed: t.up.identity, ServerSetup: t.up.setup}
 	to := netip.AddrPortFrom(netem.TargetAddr(first, link.V6()), t.port)
 	wait := t.f.wait(t.ctx, t.client.peer.ID, link, len(t.hosts) > 0)
-	var err error
-	if e.Client, e.KeyLog, err = t.client.dial(t.ctx, t.cell.Offer, to, wait); err != nil {
+	if err := t.client.dial(t.ctx, t.cell.Offer, to, wait, &e); err != nil {
 		t.server.abandon(t.ctx, t.up)
 		return e, lab.ClientRole, err
 	}

@@ -46,6 +46,7 @@ type server struct {
 	err      error
 	addr     netip.AddrPort
 	identity string
+	setup    *lab.Setup
 }
 
 // account is what a server says about one connection.
@@ -163,13 +164,14 @@ func (f *embedded) handshake(ctx context.Context, c lab.Cell, link netem.Link, s
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	to := netip.AddrPortFrom(netem.TargetAddr(slot, link.V6()), srv.addr.Port())
-	e := lab.Evidence{Addressed: srv.identity}
+	req := request(f.authority, lab.ClientRole, c.Offer, to, wait)
+	e := lab.Evidence{Addressed: srv.identity, ClientSetup: localSetup(c.Client, req), ServerSetup: srv.setup}
 	conn, err := f.net.DialClient(ctx, to)
 	if err != nil {
 		e.Client = lab.End{Exit: 1, TimedOut: ctx.Err() != nil, Error: err.Error()}
 		return e, nil
 	}
-	e.Client, e.KeyLog = client.Dial(ctx, conn, request(f.authority, lab.ClientRole, c.Offer, to, wait))
+	e.Client, e.KeyLog = client.Dial(ctx, conn, req)
 	e.Client.TimedOut = e.Client.TimedOut || ctx.Err() != nil
 	a := await(ctx, told, e.Client.Data)
 	e.Server = a.end
@@ -228,6 +230,7 @@ func (f *embedded) start(k serverKey, accept lab.Offer, s *server) error {
 	}
 	req := request(f.authority, lab.ServerRole, accept, s.addr, serverPatience)
 	req.Identity = identity
+	s.setup = localSetup(k.peer, req)
 	go p.Serve(f.ctx, l, req, f.account)
 	return nil
 }

@@ -19,7 +19,7 @@ func certOf(c lab.Cell) string { return cmp.Or(c.Cert, lab.DefaultCert) }
 func refusedToRun(role lab.Role, err error) (lab.Evidence, error) {
 	var stillborn *stillbornError
 	if errors.As(err, &stillborn) { // the peer's doing, and the judge's to name
-		return lab.Evidence{Server: stillborn.end}, nil
+		return lab.Evidence{Server: stillborn.end, ServerSetup: stillborn.setup}, nil
 	}
 	if !errors.Is(err, peers.ErrUnsupported) {
 		return lab.Evidence{}, err

@@ -91,8 +91,10 @@ func (ls Links) Infos(names []string) []lab.LinkInfo {
 	var out []lab.LinkInfo
 	for _, n := range names {
 		l := ls.get(n)
+		_, err := netem.LookupLink(l.Name)
 		out = append(out, lab.LinkInfo{
 			Name: n, About: l.About, RTTMS: float64(l.Up.Delay+l.Down.Delay) / float64(time.Millisecond), MTU: l.Up.MTU, IPv6: l.V6(),
+			Entry: l.Text(), Own: err != nil,
 		})
 	}
 	return out

@@ -58,6 +58,7 @@ type instance struct {
 	addr     netip.AddrPort
 	identity string
 	req      peers.Request
+	setup    *lab.Setup
 	one      bool // serves one cell and ends
 }
 
@@ -169,6 +170,7 @@ func (s *station) launch(ctx context.Context, c lab.Cell, link netem.Link, i *in
 	if err != nil {
 		return err
 	}
+	i.setup = setupOf(cmd)
 	if i.id, err = s.agent.Start(ctx, cmd); err != nil {
 		return s.notStarted(i, err)
 	}
@@ -177,7 +179,10 @@ func (s *station) launch(ctx context.Context, c lab.Cell, link netem.Link, i *in
 
 // stillbornError is a server that ended, or was not ready in time, instead of
 // serving.
-type stillbornError struct{ end lab.End }
+type stillbornError struct {
+	end   lab.End
+	setup *lab.Setup
+}
 
 func (e *stillbornError) Error() string { return "start server: " + e.end.Error }
 
@@ -194,30 +199,31 @@ func (s *station) notStarted(i *instance, err error) error {
 		return fmt.Errorf("%w: %s", peers.ErrUnsupported, end.Unsupported)
 	}
 	end.Done, end.Data, end.Error = false, false, ended.Why
-	return &stillbornError{end}
+	return &stillbornError{end, i.setup}
 }
 
 // dial runs one client, which may wait so long.
-func (s *station) dial(ctx context.Context, offer lab.Offer, to netip.AddrPort, wait time.Duration) (lab.End, []byte, error) {
+func (s *station) dial(ctx context.Context, offer lab.Offer, to netip.AddrPort, wait time.Duration, e *lab.Evidence) error {
 	req := request(s.fabric.authority, lab.ClientRole, offer, to, wait)
 	cmd, err := s.peer.Command(req)
 	if err != nil {
-		return lab.End{}, nil, err
+		return err
 	}
+	e.ClientSetup = setupOf(cmd)
 	if s.turns != nil {
 		select {
 		case s.turns <- struct{}{}:
 			defer func() { <-s.turns }()
 		case <-ctx.Done():
-			return lab.End{}, nil, ctx.Err()
+			return ctx.Err()
 		}
 	}
 	res, err := s.agent.Run(ctx, cmd)
 	if err != nil {
-		return lab.End{}, nil, s.gone(err)
+		return s.gone(err)
 	}
-	end, keylog := s.peer.Parse(req, res)
-	return end, keylog, nil
+	e.Client, e.KeyLog = s.peer.Parse(req, res)
+	return nil
 }
 
 // account is what a server says about the cell's connection.

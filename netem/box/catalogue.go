@@ -57,6 +57,21 @@ type Probe struct {
 	Cell string `yaml:"cell"`
 }
 
+// Text is the entry as it stands in a file, without what the lab expects of
+// it, and with these parameters for defaults.
+func (b Box) Text(set []Param) (string, error) {
+	params, err := b.params(set)
+	if err != nil {
+		return "", err
+	}
+	var list []string
+	for _, p := range params {
+		list = append(list, p.Name+"="+p.Value)
+	}
+	b.Params, b.Expect = strings.Join(list, ","), nil
+	return yaml.Text(Catalogue{Boxes: []Box{b}}), nil
+}
+
 // LeftOut is a known breakage that is no box, and why.
 type LeftOut struct {
 	ID     string `yaml:"id"`

@@ -45,6 +45,27 @@ func TestLoad(t *testing.T) {
 	}
 }
 
+// What Text writes of a box is the box, with other defaults.
+func TestText(t *testing.T) {
+	c, err := Load(strings.NewReader(mine), "mine.yaml", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := c.Boxes[0].Text([]Param{{"bytes", "300"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := Load(strings.NewReader(text), "text.yaml", nil)
+	want := c.Boxes[0]
+	want.Params, want.Expect = "bytes=300,chance=5%", nil
+	if err != nil || len(got.Boxes) != 1 || !reflect.DeepEqual(got.Boxes[0], want) {
+		t.Errorf("%v: written as\n%s", err, text)
+	}
+	if _, err := c.Boxes[0].Text([]Param{{"byte", "300"}}); err == nil {
+		t.Error("a parameter that it does not have")
+	}
+}
+
 // TestLoadErrors: each names file, line and key, and what would be right.
 func TestLoadErrors(t *testing.T) {
 	rule := func(when, do string) string {
