@@ -23,6 +23,7 @@ const (
 	ObservationsFile = "observations.jsonl" // one Observation a line: every attempt, controls included
 	JUnitFile        = "junit.xml"
 	IndexFile        = "index.html"
+	CellsFile        = "cells.csv"
 	MetricsFile      = "metrics.prom" // the counts as Prometheus has them
 	OTLPFile         = "metrics.json" // and as OpenTelemetry has them
 	CapturesDir      = "captures"

@@ -1,8 +1,9 @@
 // Package reports renders a run for those who act on it: Terminal for the
 // engineer who just ran it, HTML for everybody after that, JUnit for a CI
-// system, Markdown for its job summary, Prometheus and OTLP for what collects
-// numbers, Trend for the history of many runs, and the published JSON schemas of the two files all of them are made
-// from.
+// system, Markdown for its job summary, CSV for a spreadsheet, Prometheus and
+// OTLP for what collects numbers, Trend for the history of many runs, and the
+// published JSON schemas of the two files all of them are made from. Account
+// tells one finding to somebody who has none of this, for lab/evidence to pack.
 //
 // Every renderer takes a lab.Report and the run's verdicts, and decides
 // nothing: outcome, cause and blame are the judge's. What this package adds

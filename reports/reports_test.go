@@ -29,6 +29,7 @@ var renderers = []struct {
 	{"index.html", barePage},
 	{"metrics.prom", Prometheus},
 	{"metrics.json", OTLP},
+	{"cells.csv", CSV},
 }
 
 // barePage is a page of a run that kept nothing but its verdicts.

@@ -287,7 +287,7 @@ func (t *terminal) files(rep lab.Report, dir string) {
 		dir = clean(dir, longText)
 		t.line("")
 		t.line("The page   %s", filepath.Join(dir, "index.html"))
-		t.line("Also there verdicts.jsonl report.json junit.xml metrics.prom captures/")
+		t.line("Also there verdicts.jsonl report.json junit.xml cells.csv metrics.prom captures/")
 	}
 	if rep.Command != "" {
 		t.line("Run again  %s", text(rep.Command))

@@ -102,6 +102,7 @@ func Render(d *lab.RunDir) error {
 		d.Replace(lab.JUnitFile, func(w io.Writer) error { return reports.JUnit(w, d.Report, d.Verdicts()) }),
 		d.Replace(lab.MetricsFile, func(w io.Writer) error { return reports.Prometheus(w, d.Report, d.Verdicts()) }),
 		d.Replace(lab.OTLPFile, func(w io.Writer) error { return reports.OTLP(w, d.Report, d.Verdicts()) }),
+		d.Replace(lab.CellsFile, func(w io.Writer) error { return reports.CSV(w, d.Report, d.Verdicts()) }),
 		d.Replace(lab.IndexFile, func(w io.Writer) error { return reports.HTML(w, d.Report, d.Verdicts(), d) }),
 	)
 }

@@ -15,9 +15,9 @@ func reportCommand() *cobra.Command {
 	var markdown bool
 	cmd := &cobra.Command{
 		Use:   "report DIR",
-		Short: "Write the page, the JUnit file and the metrics of a stored run anew",
-		Long: `Write index.html, junit.xml, metrics.prom (Prometheus) and metrics.json (OpenTelemetry) of a
-stored run anew, from its verdicts, observations and captures. Nothing is judged again: that is
+		Short: "Write the page, the JUnit file, the table and the metrics of a stored run anew",
+		Long: `Write index.html, junit.xml, cells.csv, metrics.prom (Prometheus) and metrics.json (OpenTelemetry)
+of a stored run anew, from its verdicts, observations and captures. Nothing is judged again: that is
 hybridlab judge.`,
 		Example: `  hybridlab report runs/night
   hybridlab report runs/night --markdown >> "$GITHUB_STEP_SUMMARY"`,
