@@ -42,12 +42,13 @@ var arrows = map[string][]string{
 	"lab/compare":             {"lab", "lab/stats"},                                                             // verdicts of two runs, and nothing else
 	"lab/history":             {"lab", "lab/stats"},                                                             // a line for every run, and nothing else
 	"lab/gate":                {"lab", "lab/wire", "lab/yaml", "lab/compare", "lab/stats"},                      // a comparison against a policy file
-	"reports":                 {"lab", "lab/wire", "lab/compare", "lab/history", "lab/stats", "lab/gate"},
-	"fixtures":                nil,                                                                 // data; the catalogue of boxes is read by the wiring as well as by tests
-	"lab/triage":              {"lab", "lab/wire"},                                                 // pure: what to run next, never how
-	"scenarios":               {"fixtures", "lab", "lab/wire", "lab/rig", "lab/triage", "reports"}, // fixtures: the lab's known deviations
+	"lab/evidence":            {"lab", "lab/capture", "lab/triage"},                                             // pure: what of a run a finding rests on, and whether it still does
+	"reports":                 {"lab", "lab/wire", "lab/compare", "lab/history", "lab/stats", "lab/gate", "lab/evidence"},
+	"fixtures":                nil,                                                                                 // data; the catalogue of boxes is read by the wiring as well as by tests
+	"lab/triage":              {"lab", "lab/wire"},                                                                 // pure: what to run next, never how
+	"scenarios":               {"fixtures", "lab", "lab/wire", "lab/rig", "lab/triage", "lab/evidence", "reports"}, // fixtures: the lab's known deviations
 	"lab/rig":                 {"lab", "lab/triage", "lab/wire", "lab/capture", "lab/yaml", "fixtures", "netem", "netem/box", "netem/netstack", "netem/tun", "netem/tc", "peers", "peers/agent", "docker", "docker/control", "peers/config"},
-	"lab/cmd/hybridlab":       {"lab", "lab/wire", "lab/compare", "lab/history", "lab/gate", "lab/rig", "lab/triage", "netem/box", "scenarios", "reports", "docker", "netem", "netem/tc", "netem/tun", "peers", "peers/agent"},
+	"lab/cmd/hybridlab":       {"lab", "lab/wire", "lab/compare", "lab/evidence", "lab/history", "lab/gate", "lab/rig", "lab/triage", "netem/box", "scenarios", "reports", "docker", "netem", "netem/tc", "netem/tun", "peers", "peers/agent"},
 }
 
 // testOnly: what any package's tests may import, and only tests.
@@ -172,7 +173,7 @@ func TestEveryPackageSaysWhatItIs(t *testing.T) {
 }
 
 // parsers are the packages that read bytes from peers, packets or people.
-var parsers = []string{"lab", "lab/history", "lab/wire", "lab/capture", "lab/yaml", "netem", "netem/box", "netem/tc", "peers", "peers/agent", "peers/browser", "peers/crafted", "docker/control"}
+var parsers = []string{"lab", "lab/history", "lab/wire", "lab/capture", "lab/evidence", "lab/yaml", "netem", "netem/box", "netem/tc", "peers", "peers/agent", "peers/browser", "peers/crafted", "docker/control"}
 
 func TestEveryParserIsFuzzed(t *testing.T) {
 	fuzzed := map[string]bool{}

@@ -84,6 +84,6 @@ func rootCommand() *cobra.Command {
 		SilenceErrors: true,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(runCommand(), sweepCommand(), planCommand(), peersCommand(), boxesCommand(), tcCommand(), doctorCommand(), judgeCommand(), reportCommand(), diffCommand(), gateCommand(), mergeCommand(), historyCommand(), cleanCommand(), imagesCommand())
+	root.AddCommand(runCommand(), sweepCommand(), planCommand(), peersCommand(), boxesCommand(), tcCommand(), doctorCommand(), judgeCommand(), reportCommand(), diffCommand(), gateCommand(), mergeCommand(), evidenceCommand(), verifyCommand(), historyCommand(), cleanCommand(), imagesCommand())
 	return root
 }
