@@ -21,7 +21,7 @@ func Hurried(ctx context.Context) bool { return ctx.Value(hurry{}) != nil }
 
 // Trial runs a cell for triage, with the run's seed where seed is 0, in a hurry
 // unless patient; asked again it returns the same observation. Where the lab
-// was short of CPU or failed, it is run once more, without hurry, and that
+// was short of CPU or failed, it is run again, without hurry, and the last time
 // counts.
 func (r *Runner) Trial(ctx context.Context, c Cell, seed uint64, patient bool) (Observation, error) {
 	return remember(r, &r.trials, fmt.Sprint(TrialKey(c.ID, seed), patient), func() (Observation, error) {
@@ -30,12 +30,18 @@ func (r *Runner) Trial(ctx context.Context, c Cell, seed uint64, patient bool) (
 			how = ctx
 		}
 		o, err := r.trial(how, c, seed)
-		if err == nil && !Judge(r.Known, o).Outcome.Telling() {
+		for range trialsAgain {
+			if err != nil || Judge(r.Known, o).Outcome.Telling() {
+				break
+			}
 			o, err = r.trial(ctx, c, seed)
 		}
 		return o, err
 	})
 }
+
+// trialsAgain is how often a trial is run again that says nothing.
+const trialsAgain = 2
 
 // TrialKey tells trials apart.
 func TrialKey(cell string, seed uint64) string { return fmt.Sprint(cell, " ", seed) }

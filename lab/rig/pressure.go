@@ -30,7 +30,10 @@ const (
 )
 
 // pressure adds up the time lost.
-type pressure struct{ lost atomic.Int64 }
+type pressure struct {
+	lost   atomic.Int64
+	ticked atomic.Int64 // when the last tick was noted, in Unix nanoseconds; 0: never
+}
 
 // watch runs until ctx ends.
 func (p *pressure) watch(ctx context.Context) {
@@ -44,6 +47,7 @@ func (p *pressure) watch(ctx context.Context) {
 		case <-tick.C:
 			now := time.Now()
 			p.note(now.Sub(last), crowded())
+			p.ticked.Store(now.UnixNano())
 			last = now
 		}
 	}
@@ -81,9 +85,19 @@ func crowded() bool {
 func (p *pressure) since(began time.Time) func(now time.Time) bool {
 	before := p.lost.Load()
 	return func(now time.Time) bool {
-		lost := time.Duration(p.lost.Load() - before)
+		lost := time.Duration(p.lost.Load()-before) + min(p.pending(now), now.Sub(began))
 		return lost > lostLeast && lost*lostShare > now.Sub(began)
 	}
+}
+
+// pending is the time lost since the last tick: what ends because of it may
+// well be looked at before the next tick comes.
+func (p *pressure) pending(now time.Time) time.Duration {
+	ticked := p.ticked.Load()
+	if gap := now.Sub(time.Unix(0, ticked)); ticked != 0 && gap > 2*pressureTick {
+		return gap - pressureTick
+	}
+	return 0
 }
 
 // tokens bound how many cells work at once. Many more may be in flight: a
