@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"hybridlab/docker"
 	"hybridlab/lab"
@@ -104,6 +105,9 @@ func (h *boxHost) watch(id string) {
 // have other work.
 const proofTries = 3
 
+// provenServer answers those too who speak TLS 1.2 to servers.
+const provenServer lab.PeerID = "go@1.26"
+
 // proveBoxes sends a plain classical hello through every real middlebox. One
 // that does not let it pass is not set up as it should be, and nothing that
 // breaks behind it would mean anything.
@@ -114,7 +118,7 @@ func (f *containers) proveBoxes(ctx context.Context) {
 			continue
 		}
 		wg.Go(func() {
-			c := lab.NewCell(reference, reference, anyGroup, anyGroup, cleanV4, id)
+			c := lab.NewCell(reference, provenServer, anyGroup, anyGroup, cleanV4, id)
 			var v lab.Verdict
 			var said []lab.BoxEnd
 			for range proofTries {
@@ -160,10 +164,22 @@ type posted struct {
 	setup *lab.Setup
 }
 
+// readyTime is how long a middlebox may take to come up on a machine that has
+// other work. Some take seconds of CPU time, so there are never more of them
+// coming up than processors.
+const readyTime = time.Minute
+
 // post starts one. A middlebox that is not able to start with a configuration
 // that everybody's is like is the lab's failure.
-func (h *boxHost) post(ctx context.Context, b peers.Between) (*posted, error) {
+func (h *boxHost) post(ctx context.Context, starts chan struct{}, b peers.Between) (*posted, error) {
+	select {
+	case starts <- struct{}{}:
+		defer func() { <-starts }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 	cmd := h.box.Command(b)
+	cmd.ReadyIn = max(cmd.ReadyIn, readyTime)
 	id, err := h.agent.Start(ctx, cmd)
 	var ended *agent.EndedError
 	if errors.As(err, &ended) {

@@ -86,7 +86,7 @@ func (t *contained) post(v6 bool, legs []leg, id peers.Identity, x *extras) erro
 // start starts a process of a middlebox and returns its port.
 func (t *contained) start(h *boxHost, v6 bool, b peers.Between) (uint16, error) {
 	b.Listen = netip.AddrPortFrom(h.addr(v6), h.ports.next())
-	p, err := h.post(t.ctx, b)
+	p, err := h.post(t.ctx, t.f.starts, b)
 	if err != nil {
 		return 0, err
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"os"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -32,6 +33,7 @@ type containers struct {
 	guests    map[lab.PeerID]*station // in containers of others
 	absent    map[lab.PeerID]string   // peers that cannot be used, and why
 	hosts     map[string]*boxHost     // of the real middleboxes, by id
+	starts    chan struct{}           // one for each of them that is coming up
 	authority *peers.Authority
 	logs      string // directory for what servers printed; empty: nowhere
 	stop      context.CancelFunc
@@ -45,7 +47,7 @@ type containers struct {
 // that cannot be used is no error: it is listed with the reason, and its
 // cells are faults.
 func openContainers(ctx context.Context, c Config) (_ *Rig, err error) {
-	f := &containers{road: newRoad(c.Links, c.Boxes, Containers), logs: c.Logs, stations: map[lab.PeerID]*station{}, guests: map[lab.PeerID]*station{}, absent: map[lab.PeerID]string{}, hosts: map[string]*boxHost{}}
+	f := &containers{road: newRoad(c.Links, c.Boxes, Containers), logs: c.Logs, stations: map[lab.PeerID]*station{}, guests: map[lab.PeerID]*station{}, absent: map[lab.PeerID]string{}, hosts: map[string]*boxHost{}, starts: make(chan struct{}, runtime.NumCPU())}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, f.Close())
