@@ -25,9 +25,12 @@ type Deviation struct {
 
 	Outcome Outcome `json:"outcome" yaml:"outcome"`
 	Cause   Cause   `json:"cause,omitempty" yaml:"cause"` // empty: any
-	Blame   string  `json:"blame,omitempty" yaml:"blame"` // empty: anybody
-	Reason  string  `json:"reason" yaml:"reason"`
-	See     string  `json:"see,omitempty" yaml:"see"` // where it is written down: a bug, an advisory
+	Blame   string  `json:"blame,omitempty" yaml:"blame"` // a pattern too; empty: anybody
+	// Chance: whether a cell ends so is a matter of chance, and so attempts that
+	// disagree are explained as well if one of them ended so.
+	Chance bool   `json:"chance,omitempty" yaml:"chance"`
+	Reason string `json:"reason" yaml:"reason"`
+	See    string `json:"see,omitempty" yaml:"see"` // where it is written down: a bug, an advisory
 }
 
 // Deviations is a list of known deviations. The first that matches counts.
@@ -119,7 +122,16 @@ func (d Deviation) covers(v Verdict) bool {
 
 // explains reports whether the entry says that the cell ends so.
 func (d Deviation) explains(v Verdict) bool {
-	return v.Outcome == d.Outcome && (d.Cause == "" || d.Cause == v.Cause) && (d.Blame == "" || d.Blame == v.Blame) && d.covers(v)
+	is := v.Outcome == d.Outcome && (d.Cause == "" || d.Cause == v.Cause) && (d.Blame == "" || glob(d.Blame, v.Blame))
+	return (is || d.Chance && d.once(v)) && d.covers(v)
+}
+
+// once reports whether attempts at the cell disagree and one ended as the entry
+// says.
+func (d Deviation) once(v Verdict) bool {
+	return v.Outcome == Flaky && slices.ContainsFunc(v.Attempts, func(a Attempt) bool {
+		return a.Outcome == d.Outcome && (d.Cause == "" || d.Cause == a.Cause)
+	})
 }
 
 // glob matches s with a pattern in which "*" stands for any text.

@@ -138,6 +138,43 @@ func TestExplains(t *testing.T) {
 	}
 }
 
+// TestChance: where it is a matter of chance, attempts that disagree are
+// explained if one of them ended so.
+func TestChance(t *testing.T) {
+	ds := deviations(t, "known:\n  - {name: a, boxes: [real@*], outcome: misroute, cause: wrong-server, blame: box real@*, chance: true, reason: It is.}\n  - {name: b, outcome: misroute, reason: It is.}")
+	flaky := func(box string, outcomes ...Outcome) Verdict {
+		v := deviant()
+		v.Boxes, v.Outcome, v.Cause, v.Blame = []string{box}, Flaky, "", ""
+		for _, o := range outcomes {
+			a := Attempt{Outcome: o}
+			if o == Misroute {
+				a.Cause = CauseWrongServer
+			}
+			v.Attempts = append(v.Attempts, a)
+		}
+		return v
+	}
+	always := flaky("real@1")
+	always.Outcome, always.Cause, always.Blame = Misroute, CauseWrongServer, "box real@1"
+	others := always
+	others.Blame = "box other@1"
+	for _, tt := range []struct {
+		what string
+		v    Verdict
+		want [2]bool
+	}{
+		{"every attempt", always, [2]bool{true, true}},
+		{"every attempt, another's doing", others, [2]bool{false, true}},
+		{"one of two", flaky("real@1", Hybrid, Misroute), [2]bool{true, false}},
+		{"neither", flaky("real@1", Hybrid, Failure), [2]bool{false, false}},
+		{"another box", flaky("other@1", Hybrid, Misroute), [2]bool{false, false}},
+	} {
+		if got := [2]bool{ds[0].explains(tt.v), ds[1].explains(tt.v)}; got != tt.want {
+			t.Errorf("%s: explained %v, want %v", tt.what, got, tt.want)
+		}
+	}
+}
+
 // TestGone: an entry is gone where its cells ran and ended otherwise, and
 // only then.
 func TestGone(t *testing.T) {

@@ -165,8 +165,8 @@ type posted struct {
 }
 
 // readyTime is how long a middlebox may take to come up on a machine that has
-// other work. Some take seconds of CPU time, so there are never more of them
-// coming up than processors.
+// other work. Some take seconds of CPU time, so only so many of them come up at
+// once that all do in time.
 const readyTime = time.Minute
 
 // post starts one. A middlebox that is not able to start with a configuration

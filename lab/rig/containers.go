@@ -47,7 +47,7 @@ type containers struct {
 // that cannot be used is no error: it is listed with the reason, and its
 // cells are faults.
 func openContainers(ctx context.Context, c Config) (_ *Rig, err error) {
-	f := &containers{road: newRoad(c.Links, c.Boxes, Containers), logs: c.Logs, stations: map[lab.PeerID]*station{}, guests: map[lab.PeerID]*station{}, absent: map[lab.PeerID]string{}, hosts: map[string]*boxHost{}, starts: make(chan struct{}, runtime.NumCPU())}
+	f := &containers{road: newRoad(c.Links, c.Boxes, Containers), logs: c.Logs, stations: map[lab.PeerID]*station{}, guests: map[lab.PeerID]*station{}, absent: map[lab.PeerID]string{}, hosts: map[string]*boxHost{}, starts: make(chan struct{}, 4*runtime.NumCPU())}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, f.Close())

@@ -18,6 +18,10 @@ const readyPort = "tcp:"
 // readyPatience is how long a server may take to be ready that does not say.
 const readyPatience = 10 * time.Second
 
+// The kernel's tables take it a millisecond or more to print, as it goes through
+// the connections of the whole machine. Who takes long is looked at less often.
+const firstLook, lastLook = time.Millisecond, 100 * time.Millisecond
+
 const procNet = "/proc/net"
 
 // awaitReady waits until the server is ready as its Command.Ready says, and
@@ -31,8 +35,9 @@ func (p *process) awaitReady(ready string, most time.Duration) error {
 	}
 	patience := time.NewTimer(most)
 	defer patience.Stop()
-	seen, tick := make(chan struct{}), time.NewTicker(time.Millisecond)
-	defer tick.Stop()
+	began := time.Now()
+	seen, look := make(chan struct{}), time.NewTimer(firstLook)
+	defer look.Stop()
 	if p.ready != nil {
 		seen = p.ready.seen
 	}
@@ -44,10 +49,11 @@ func (p *process) awaitReady(ready string, most time.Duration) error {
 			return errors.New("it ended before it was ready")
 		case <-patience.C:
 			return fmt.Errorf("it was not ready (%q) after %v", ready, most)
-		case <-tick.C:
+		case <-look.C:
 			if ok, err := listening(procNet, ready); ok || err != nil {
 				return err
 			}
+			look.Reset(min(max(firstLook, time.Since(began)/10), lastLook))
 		}
 	}
 }
