@@ -32,10 +32,16 @@
 //	fragment-dropped             an IP fragment, or to be made one, where none pass
 //	box                          by a box, which the note names
 //	cell-closed                  still on its way when the cell was closed
-//	wrong-source                 sent to the cell by neither of its ends
+//	wrong-source                 sent to the cell by neither of its ends, nor by a middlebox of it
 //	capture-full                 the cell has filled its share of memory; only the first is on record
 //
 // What belongs to no open cell is counted by Engine.Strays.
+//
+// # Real middleboxes
+//
+// A box of the path may be a program on a host of its own: a proxy between two
+// legs of the path (outside.go), or a router that packets go through and come
+// back from (routed.go). The cell stays one, with one clock and one trace.
 //
 // # Chance
 //

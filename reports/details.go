@@ -9,6 +9,7 @@ import (
 	"iter"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"hybridlab/lab"
@@ -179,7 +180,24 @@ func (t *phrases) detail(d detailed, l lab.Ladder, o lab.Observation, err error)
 	for _, b := range o.Path.Boxes {
 		deeds = append(deeds, []int{t.ref(b.Box), t.ref(b.Action), b.Times})
 	}
+	for _, e := range o.Path.Ends {
+		deeds = append(deeds, []int{t.ref(e.Box), t.ref(ending(e)), 1})
+	}
 	return []any{t.ref(d.cell), numbers(d.evidence), rungs, l.Left, hellos, t.end(o.Client), t.end(o.Server), deeds, t.ref(why), o.Attempt}
+}
+
+// ending is how a real middlebox's process ended, and what it said last.
+func ending(e lab.BoxEnd) string {
+	const most = 300
+	how := "at its end"
+	if e.Died {
+		how = fmt.Sprintf("ended by itself with exit code %d", e.Exit)
+	}
+	said := strings.TrimSpace(e.Said)
+	if said == "" {
+		return how + " it had said nothing"
+	}
+	return how + " it said " + strconv.Quote(said[max(0, len(said)-most):])
 }
 
 func (t *phrases) rung(r lab.Rung) []any {

@@ -239,3 +239,18 @@ func (l ladders) Ladder(capture string) (lab.Ladder, error) { return l(capture),
 func (l ladders) Observations() iter.Seq2[lab.Observation, error] {
 	return func(func(lab.Observation, error) bool) {}
 }
+
+// TestEnding: the last words of a real middlebox are bounded, and how it ended
+// is said.
+func TestEnding(t *testing.T) {
+	for want, e := range map[string]lab.BoxEnd{
+		`at its end it had said nothing`:                          {Exit: 143, Said: " \n"},
+		`at its end it said "bye"`:                                {Exit: 143, Said: "bye\n"},
+		`ended by itself with exit code 139 it said "no\nmemory"`: {Died: true, Exit: 139, Said: "no\nmemory"},
+		`at its end it said "` + strings.Repeat("x", 300) + `"`:   {Said: strings.Repeat("x", 1000)},
+	} {
+		if got := ending(e); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package reports
 
 import (
 	"bufio"
+	"cmp"
 	"crypto/sha256"
 	"embed"
 	"encoding/base64"
@@ -150,7 +151,10 @@ func newPage(rep lab.Report, s *summary) page {
 	p.WorstTitle, p.Worst = worst(p.Findings, p.Others)
 	for _, b := range rep.Boxes {
 		did := fmt.Sprintf("It did something in %s of %s.", number(b.Triggered), count(b.Cells, "cell"))
-		p.Boxes = append(p.Boxes, boxRow{name(b.Name), text(b.About), did, stop(text(b.Origin)), stop(text(b.Fix))})
+		if b.Version != "" { // nobody knows what a real one must do
+			did = fmt.Sprintf("It stood in %s.", count(b.Cells, "cell"))
+		}
+		p.Boxes = append(p.Boxes, boxRow{name(b.Name), text(b.About), did, stop(text(cmp.Or(b.Origin, b.Version))), stop(text(b.Fix))})
 	}
 	for _, i := range rep.Peers {
 		p.Peers = append(p.Peers, peerRow{name(i.ID), name(i.Version), name(i.Image), name(i.Unavailable)})
