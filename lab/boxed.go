@@ -71,6 +71,9 @@ func (j *judge) meddled() []string {
 	if j.rewritten() && len(proof) == 0 {
 		proof = append(proof, "the hello was changed on the way")
 	}
+	if len(proof) == 0 && j.boxDropped() {
+		proof = append(proof, "a box kept packets from arriving")
+	}
 	return proof
 }
 

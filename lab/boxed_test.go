@@ -53,6 +53,12 @@ func TestBoxed(t *testing.T) {
 		{"the same for a hello in one segment", []change{behind("b"), reset, whole}, bare(Hybrid), Failure, CauseRSTAfterHello, "box b"},
 		{"the same after a HelloRetryRequest", []change{behind("b"), reset, later}, bare(Hybrid), Failure, CauseRSTAfterHello, "box b"},
 		{"before any control", []change{behind("b"), reset}, nil, Size, CauseRSTAfterHello, "box b"},
+		{"no connection through it", []change{behind("b"), func(o *Observation) {
+			silent(o)
+			o.Wire.Connected, o.Wire.ClientHellos, o.Wire.AtServer = false, nil, nil
+			o.Path.Drops = []Drop{{Packet: 1, Dir: "to server", Reason: dropBox, Bytes: 60}}
+			o.Path.Boxes = []Deed{{Box: "b", Action: "drop", Packets: []int{1}}}
+		}}, bare(Hybrid), Failure, CauseNoConnection, "box b"},
 		{"swallowed", []change{behind("b"), hung}, bare(Hybrid), Size, CauseSilentAfterHello, "box b"},
 		{"without the box it is reset too", []change{behind("b"), reset}, append(bare(Failure), ran(Failure, Failure)...), Failure, CauseRSTAfterHello, "server"},
 		{"the control was not run", []change{behind("b"), reset}, bare(Fault), Inconclusive, CauseRSTAfterHello, ""},

@@ -7,7 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"hybridlab/docker"
 	"hybridlab/lab"
+	"hybridlab/peers"
 	"hybridlab/peers/agent"
 )
 
@@ -28,6 +30,7 @@ func TestRealMiddlebox(t *testing.T) {
 		{"openssl@trixie/go@1.26/x25519/clean-v6/" + haproxySNI, lab.Classical},
 		{"openssl@trixie/go@1.26/x25519:x25519mlkem768/clean/" + haproxySNI, lab.Refused},
 		{"crafted{cut=43}/go@1.26/x25519mlkem768/clean{mtu=9000}/" + haproxySNI + "+" + haproxySNI, lab.Hybrid},
+		{"openssl@trixie/go@1.26/x25519mlkem768+x25519/clean/haproxy-reencrypt@trixie", lab.Hybrid},
 		// It looks at the first 16 KiB, record headers and all.
 		{"crafted{pad=17000,records=100}/go@1.26/x25519/clean", lab.Classical},
 		{"crafted{pad=17000,records=100}/go@1.26/x25519/clean/" + haproxySNI, lab.Misroute},
@@ -44,6 +47,9 @@ func TestRealMiddlebox(t *testing.T) {
 		v := got[c.ID]
 		if v.Outcome != want[c.ID] {
 			t.Errorf("%s: %s %s, want %s: %s", c.ID, v.Outcome, v.Cause, want[c.ID], v.Why)
+		}
+		if ends := strings.Contains(c.ID, "reencrypt"); ends != strings.Contains(v.Why, "front leg X25519MLKEM768, back leg X25519MLKEM768") {
+			t.Errorf("%s: %s", c.ID, v.Why)
 		}
 		if v.Outcome.Finding() && v.Blame != "box "+c.Boxes[0] {
 			t.Errorf("%s blames %q", c.ID, v.Blame)
@@ -86,5 +92,50 @@ func TestRealMiddleboxDies(t *testing.T) {
 	e, err = r.Run(t.Context(), slow, 1)
 	if v := lab.Judge(Catalogue{}, lab.Observe(slow, 1, e, err)); v.Outcome != lab.Classical || len(e.Path.Ends) != 1 || e.Path.Ends[0].Died {
 		t.Errorf("the next cell: %s, %+v: %s", v.Outcome, e.Path.Ends, v.Why)
+	}
+	passesRouter(t, r)
+}
+
+// passesRouter: packets are led through a container that forwards them, stays
+// one connection, and is the culprit when it is gone. It stands in for Suricata,
+// whose image takes long to build.
+func passesRouter(t *testing.T, r *Rig) {
+	const id = "suricata-sni@trixie"
+	f := r.closer.(*containers)
+	m, err := peers.LookupMiddlebox(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &boxHost{box: m}
+	if h.container, err = f.container(t.Context(), docker.Spec{Name: "router", Image: r.real[haproxySNI].image, Args: []string{"agent", "-inline"}, Forwards: true}); err != nil {
+		t.Fatal(err)
+	}
+	if h.agent, err = agent.Dial(t.Context(), h.container.Control, h.container.Token); err != nil {
+		t.Fatal(err)
+	}
+	path := f.all[0]
+	if err := h.agent.Route(t.Context(), path.IPv4, path.IPv6); err != nil {
+		t.Fatal(err)
+	}
+	f.hosts[id] = h
+	hybrid := lab.MustOffer("x25519mlkem768")
+	judge := func(link string, chain ...string) (lab.Verdict, lab.Evidence) {
+		c := lab.NewCell("crafted", "crafted", hybrid, hybrid, link, chain...)
+		e, err := r.Run(t.Context(), c, 1)
+		return lab.Judge(Catalogue{}, lab.Observe(c, 1, e, err)), e
+	}
+	for _, link := range []string{cleanV4, cleanV6, "clean{mtu=9000}", "mtu1280"} {
+		if v, e := judge(link, id); v.Outcome != lab.Hybrid || len(e.Path.Boxes) != 0 {
+			t.Errorf("routed over %s: %s, deeds %+v: %s", link, v.Outcome, e.Path.Boxes, v.Why)
+		}
+	}
+	if v, _ := judge(cleanV4, id, haproxySNI, "proxysg-rst"); v.Outcome != lab.Hybrid {
+		t.Errorf("routed before HAProxy: %s: %s", v.Outcome, v.Why)
+	}
+	if err := h.container.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if v, _ := judge(cleanV4, id); v.Outcome != lab.Inconclusive && (v.Outcome != lab.Failure || v.Blame != "box "+id) { // a starved lab does not say
+		t.Errorf("through a router that is gone: %s %s, blame %q: %s", v.Outcome, v.Cause, v.Blame, v.Why)
 	}
 }
