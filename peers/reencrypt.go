@@ -17,6 +17,9 @@ func (b Between) identityFiles() map[string][]byte {
 	return map[string][]byte{certFile: b.Identity.Cert, keyFile: b.Identity.Key, caFile: b.CA}
 }
 
+// nginxReencrypt is told of TLS 1.3, because before 1.23.4 it would not offer
+// that to the server by itself: with hybrid servers, which have nothing else,
+// the administrator had to.
 func nginxReencrypt(b Between) agent.Command {
 	files := b.identityFiles()
 	files["nginx.conf"] = fmt.Appendf(nil, `daemon off;
@@ -34,6 +37,7 @@ http {
     location / {
       proxy_pass https://%s;
       proxy_set_header Host $host;
+      proxy_ssl_protocols TLSv1.2 TLSv1.3;
       proxy_ssl_server_name on;
       proxy_ssl_name %s;
       proxy_ssl_verify on;
