@@ -69,7 +69,7 @@ var soleImporters = []struct {
 	{"gvisor.dev/gvisor", []string{"netem", "netem/host", "netem/netstack"}, "headers for the engine, stacks for the embedded fabric and for boxes that end TCP"},
 	{"github.com/vishvananda/netlink", []string{"netem/tun", "netem/tc", "netem/fidelity", "peers/agent"}, "only code inside a container configures a network, and the kernel driver when it is asked to"},
 	{"github.com/onsi/", []string{"scenarios"}, "testing elsewhere"},
-	{"github.com/goccy/go-yaml", []string{"lab/yaml"}, "one strict decoder"},
+	{"github.com/goccy/go-yaml", []string{"lab/yaml", "lab/cmd/hybridlab"}, "one strict decoder; and the tests of what CI is told, which is other people's syntax"},
 	{"golang.org/x/perf", []string{"lab/stats"}, "tests and intervals"},
 	{"github.com/aclements/go-moremath", []string{"lab/stats"}, "what x/perf computes with; it has the binomial"},
 	{"github.com/spf13/cobra", []string{"lab/cmd/hybridlab"}, "only the command line parses flags"},

@@ -17,15 +17,21 @@ import (
 // control counts by its own shard. The shards must be of one plan, seed,
 // fabric and hybridlab, and their peers the same binaries: anything else is
 // an error, and nothing is written.
-func Merge(dir string, shards []*RunDir) (*RunDir, error) {
-	if err := together(shards); err != nil {
+//
+// With partial, shards may be missing: the report then says which, and their
+// cells are not in it.
+func Merge(dir string, shards []*RunDir, partial bool) (*RunDir, error) {
+	missing, err := together(shards, partial)
+	if err != nil {
 		return nil, err
 	}
 	m := merger{owner: map[string]int{}}
 	if err := m.gather(shards); err != nil {
 		return nil, err
 	}
-	rec, err := Record(dir, m.head(shards))
+	head := m.head(shards)
+	head.Missing = missing
+	rec, err := Record(dir, head)
 	if err != nil {
 		return nil, err
 	}
@@ -50,31 +56,43 @@ func Merge(dir string, shards []*RunDir) (*RunDir, error) {
 	return &rec.RunDir, rec.Close(ended)
 }
 
-// together reports what keeps the runs from being the shards of one.
-func together(shards []*RunDir) error {
+// together reports what keeps the runs from being the shards of one, and which
+// shards are missing.
+func together(shards []*RunDir, partial bool) (missing []string, err error) {
 	if len(shards) == 0 {
-		return errors.New("merge shards: none is given")
+		return nil, errors.New("merge shards: none is given")
 	}
-	first := shards[0]
 	slices.SortStableFunc(shards, func(a, b *RunDir) int { return a.Report.part() - b.Report.part() })
+	first, next := shards[0], 1
+	_, all, err := ParseShard(first.Report.Shard)
+	if err != nil {
+		return nil, fmt.Errorf("merge %q: it is no shard: run it with --shard", first.Dir)
+	}
 	for _, s := range shards {
-		_, n, err := ParseShard(s.Report.Shard)
+		i, n, err := ParseShard(s.Report.Shard)
 		switch {
 		case err != nil:
-			return fmt.Errorf("merge %q: it is no shard: run it with --shard", s.Dir)
-		case n != len(shards):
-			return fmt.Errorf("merge %q: it is shard %s, and there are %d of them: give all %d", s.Dir, s.Report.Shard, len(shards), n)
+			return nil, fmt.Errorf("merge %q: it is no shard: run it with --shard", s.Dir)
+		case n != all:
+			return nil, fmt.Errorf("merge %q with %q: it is shard %s, the other %s", s.Dir, first.Dir, s.Report.Shard, first.Report.Shard)
+		case i < next:
+			return nil, fmt.Errorf("merge %q: it is shard %s, which is there already", s.Dir, s.Report.Shard)
 		}
 		if err := s.Report.goesWith(first.Report); err != nil {
-			return fmt.Errorf("merge %q with %q: %w", s.Dir, first.Dir, err)
+			return nil, fmt.Errorf("merge %q with %q: %w", s.Dir, first.Dir, err)
 		}
-	}
-	for i, s := range shards {
-		if s.Report.part() != i+1 {
-			return fmt.Errorf("merge shards: %q is shard %s, where shard %d/%d is wanted", s.Dir, s.Report.Shard, i+1, len(shards))
+		for ; next < i; next++ {
+			missing = append(missing, fmt.Sprintf("%d/%d", next, all))
 		}
+		next = i + 1
 	}
-	return nil
+	for ; next <= all; next++ {
+		missing = append(missing, fmt.Sprintf("%d/%d", next, all))
+	}
+	if len(missing) > 0 && !partial {
+		return nil, fmt.Errorf("merge shards: %s missing: give all %d, or merge what there is as a part (--partial)", strings.Join(missing, ", "), all)
+	}
+	return missing, nil
 }
 
 // part is the number of the shard, from 1; 0: it is none.

@@ -154,7 +154,7 @@ func (r *Recorder) Close(ended time.Time) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.Report.Ended = ended
-	r.Report.Interrupted = r.Report.Judged < r.Report.Cells
+	r.Report.Interrupted = r.Report.Judged < r.Report.Cells || len(r.Report.Missing) > 0
 	return errors.Join(r.verdicts.close(), r.observations.close(), r.SaveReport())
 }
 

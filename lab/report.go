@@ -23,14 +23,15 @@ type Report struct {
 	Peers       []PeerInfo      `json:"peers"`
 	Links       []LinkInfo      `json:"links,omitempty"` // of the plan, with what they do: a link file is not kept
 	Boxes       []BoxInfo       `json:"boxes,omitempty"`
-	Cells       int             `json:"cells"`            // planned
-	Judged      int             `json:"judged"`           // verdicts written
-	Reused      int             `json:"reused,omitempty"` // of these, taken over from an older run
-	Excluded    []Exclusion     `json:"excluded"`         // combinations left out, with the reason
-	PlanDigest  string          `json:"plan_digest"`      // of the whole plan, also in a shard of it
-	Level       string          `json:"level,omitempty"`  // of thoroughness; absent: the cells were named
-	Shard       string          `json:"shard,omitempty"`  // "2/3": the part of the plan that this run is
-	Merged      []string        `json:"merged,omitempty"` // the runs of the shards that this one was made of
+	Cells       int             `json:"cells"`                    // planned
+	Judged      int             `json:"judged"`                   // verdicts written
+	Reused      int             `json:"reused,omitempty"`         // of these, taken over from an older run
+	Excluded    []Exclusion     `json:"excluded"`                 // combinations left out, with the reason
+	PlanDigest  string          `json:"plan_digest"`              // of the whole plan, also in a shard of it
+	Level       string          `json:"level,omitempty"`          // of thoroughness; absent: the cells were named
+	Shard       string          `json:"shard,omitempty"`          // "2/3": the part of the plan that this run is
+	Merged      []string        `json:"merged,omitempty"`         // the runs of the shards that this one was made of
+	Missing     []string        `json:"missing_shards,omitempty"` // of a plan that was merged in part
 	Counts      map[Outcome]int `json:"counts"`
 	Unexpected  int             `json:"unexpected"`      // findings and flaky cells that no known deviation explains
 	Known       []KnownSeen     `json:"known,omitempty"` // known deviations it was judged with

@@ -103,7 +103,7 @@ func TestReportsConform(t *testing.T) {
 	s := compile(t, ReportSchema)
 	known, _ := knownRun()
 	for _, rep := range []lab.Report{small.report(), large.report(), known} {
-		rep.Counts[lab.Hybrid], rep.Interrupted, rep.Reused, rep.Level = 12, true, 3, "quick"
+		rep.Counts[lab.Hybrid], rep.Interrupted, rep.Reused, rep.Level, rep.Missing = 12, true, 3, "quick", []string{"2/3"}
 		if err := s.Validate(object(t, rep)); err != nil {
 			t.Error(err)
 		}

@@ -198,6 +198,9 @@ func (s *summary) warnings(rep lab.Report) []string {
 	if rep.Interrupted || rep.Ended.IsZero() {
 		out = append(out, "The run was stopped before its end.")
 	}
+	if len(rep.Missing) > 0 {
+		out = append(out, fmt.Sprintf("Shard %s is missing, and its cells are not in here.", list(names(rep.Missing))))
+	}
 	for _, k := range rep.Gone() {
 		out = append(out, gone(k))
 	}

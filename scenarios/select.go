@@ -144,6 +144,9 @@ func (a Axes) chains(s Selection, level Level) [][]string {
 func LoadKnown(files []string) (lab.Deviations, error) {
 	var all lab.Deviations
 	for _, name := range files {
+		if name == "" { // as scripts say it that may have none
+			continue
+		}
 		more, err := loadKnown(name)
 		if err != nil {
 			return nil, err

@@ -13,6 +13,7 @@ import (
 
 func mergeCommand() *cobra.Command {
 	var out string
+	var partial bool
 	cmd := &cobra.Command{
 		Use:   "merge SHARD...",
 		Short: "Make one run of all the shards of a plan",
@@ -33,7 +34,7 @@ different plans, seeds, versions of hybridlab or of a peer are refused.`,
 			if out == "" {
 				out = filepath.Join("runs", "merged-"+shards[0].Report.Run)
 			}
-			d, err := lab.Merge(out, shards)
+			d, err := lab.Merge(out, shards, partial)
 			if err != nil {
 				return err
 			}
@@ -41,6 +42,7 @@ different plans, seeds, versions of hybridlab or of a peer are refused.`,
 			return errors.Join(labError(scenarios.Render(d)), show(cmd.OutOrStdout(), d))
 		},
 	}
+	cmd.Flags().BoolVar(&partial, "partial", false, "merge what there is where shards are missing; exit code 3 then, as the lab has failed")
 	cmd.Flags().StringVar(&out, "out", "", "run directory to create (default: runs/merged-<run id of the first shard>)")
 	return cmd
 }

@@ -118,6 +118,7 @@ func TestMergeRefuses(t *testing.T) {
 		"two":      ran(t, small("2/2"), filepath.Join(dir, "two"), scenarios.Options{}),
 		"whole":    ran(t, small(""), filepath.Join(dir, "whole"), scenarios.Options{}),
 		"plan":     ran(t, other, filepath.Join(dir, "plan"), scenarios.Options{}),
+		"third":    ran(t, small("3/3"), filepath.Join(dir, "third"), scenarios.Options{}),
 		"seed":     ran(t, small("2/2"), filepath.Join(dir, "seed"), scenarios.Options{Seed: 8}),
 		"tool":     ran(t, small("2/2"), filepath.Join(dir, "tool"), scenarios.Options{}),
 		"version":  ran(t, small("2/2"), filepath.Join(dir, "version"), scenarios.Options{}),
@@ -132,7 +133,8 @@ func TestMergeRefuses(t *testing.T) {
 	}
 	for _, tt := range []struct{ shards, want string }{
 		{"one", "give all 2"},
-		{"one one", "shard 1/2, where shard 2/2 is wanted"},
+		{"one one", "shard 1/2, which is there already"},
+		{"one third", "it is shard 3/3, the other 1/2"},
 		{"one whole", "it is no shard"},
 		{"one plan", "another plan"},
 		{"one seed", "another seed"},
@@ -152,6 +154,16 @@ func TestMergeRefuses(t *testing.T) {
 		if _, err := os.Stat(out); err == nil {
 			t.Errorf("%s: something was written", tt.shards)
 		}
+	}
+	part := filepath.Join(dir, "part")
+	if exit, stdout, stderr := do(t, "merge", "--partial", "--out", part, runs["two"].Dir); exit != exitLab || !strings.Contains(stdout, "Shard 1/2 is missing") || !strings.Contains(stderr, "shard 1/2 is missing") {
+		t.Errorf("in part: exit %d\n%s%s", exit, stdout, stderr)
+	}
+	if d, err := lab.OpenRun(part); err != nil || !d.Report.Interrupted || d.Report.Judged != runs["two"].Report.Judged || !reflect.DeepEqual(d.Report.Missing, []string{"1/2"}) {
+		t.Errorf("in part: %v, %+v", err, d)
+	}
+	if exit, _, stderr := do(t, "merge", "--partial", "--out", filepath.Join(dir, "out"), runs["two"].Dir, runs["two"].Dir); exit != exitUsage || !strings.Contains(stderr, "which is there already") {
+		t.Errorf("the same shard twice: exit %d, %s", exit, stderr)
 	}
 	if exit, stdout, stderr := do(t, "merge", "--out", filepath.Join(dir, "out"), runs["two"].Dir, runs["one"].Dir); exit != 0 {
 		t.Errorf("in the other order: exit %d\n%s%s", exit, stdout, stderr)

@@ -159,6 +159,8 @@ func show(w io.Writer, d *lab.RunDir) error {
 		return broken(err)
 	}
 	switch missed := d.Report.Missed(); {
+	case len(d.Report.Missing) > 0:
+		return broken(fmt.Errorf("shard %s is missing: its cells have no verdict", strings.Join(d.Report.Missing, ", ")))
 	case len(missed) > 0:
 		return broken(fmt.Errorf("%s (%d such): the lab does not see what that box is known for", missed[0], len(missed)))
 	case d.Report.Counts[lab.Fault] > 0:
