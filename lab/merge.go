@@ -147,6 +147,7 @@ func (m *merger) gather(shards []*RunDir) error {
 			if j, twice := m.owner[v.Cell]; twice {
 				return fmt.Errorf("merge shards: cell %q is in %q and in %q", v.Cell, shards[j].Dir, s.Dir)
 			}
+			v.Shard = s.Report.part()
 			m.owner[v.Cell] = i
 			m.verdicts = append(m.verdicts, v)
 		}
@@ -219,17 +220,18 @@ func (m *merger) boxes(shards []*RunDir) []BoxInfo {
 }
 
 // observations copies what the shard saw of the cells for which it has the
-// word, with their captures. Of cells in no plan, controls and trials, the
-// first shard that ran them has it.
+// word, with their captures. Of controls that are in no plan, the first shard
+// that ran them has it. All trials are copied: whatever cell they are, they are
+// the findings' of the shard that ran them.
 func (m *merger) observations(rec *Recorder, s *RunDir, shard int) error {
 	for o, err := range s.Observations() {
 		if err != nil {
 			return err
 		}
-		if _, ok := m.owner[o.Cell.ID]; !ok {
+		if _, ok := m.owner[o.Cell.ID]; !ok && !o.Trial {
 			m.owner[o.Cell.ID] = shard
 		}
-		if m.owner[o.Cell.ID] != shard {
+		if !o.Trial && m.owner[o.Cell.ID] != shard {
 			continue
 		}
 		if err := rec.observations.add(o); err != nil {

@@ -29,7 +29,7 @@ func Rejudge(d *RunDir, known Catalogue, cleanLink func(string) string) ([]Verdi
 			taken = retaken(all[0].Cell, attempts, known, cleanLink)
 		}
 		v := Settle(known, all[:min(len(all), max(1, len(old.Attempts)))], taken)
-		v.Inputs, v.Reused = old.Inputs, old.Reused
+		v.Inputs, v.Reused, v.Shard = old.Inputs, old.Reused, old.Shard
 		out = append(out, v)
 	}
 	return out, nil

@@ -16,7 +16,8 @@ import (
 // What passed and what was found is taken over: a finding has been repeated,
 // held against its controls and traced, and would be again. What decided
 // nothing (inconclusive, flaky, the lab's fault, a peer that could not) is
-// always run again: the next time may.
+// always run again: the next time may. So is what passed after an attempt that
+// decided nothing: as a control it would count by that attempt for ever.
 
 // ErrReuse says that an old run cannot be reused, because of what it is.
 var ErrReuse = errors.New("reuse run")
@@ -89,7 +90,7 @@ func (r *Runner) reusable(old *RunDir, cells []Cell) (map[string]Verdict, Reuse,
 // stale says why an old verdict does not count any more; empty: it does.
 func (r *Runner) stale(c Cell, v Verdict) string {
 	switch {
-	case !v.Outcome.Telling():
+	case !v.Outcome.Telling(), slices.ContainsFunc(v.Attempts, func(a Attempt) bool { return !a.Outcome.Telling() }):
 		return restUndecided
 	case v.Inputs == "":
 		return restUnnamed

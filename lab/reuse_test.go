@@ -224,6 +224,10 @@ func TestStale(t *testing.T) {
 			t.Errorf("%s: %q, want %q", o, got, want)
 		}
 	}
+	starved := Verdict{Outcome: Hybrid, Inputs: "same", Attempts: []Attempt{{Outcome: Inconclusive}, {Outcome: Hybrid}}}
+	if got := r.stale(c, starved); got != restUndecided {
+		t.Errorf("a pass after an attempt that decided nothing: %q", got)
+	}
 	for inputs, want := range map[string]string{"same": "", "other": restChanged, "": restUnnamed} {
 		if got := r.stale(c, Verdict{Outcome: Hybrid, Inputs: inputs}); got != want {
 			t.Errorf("inputs %q: %q, want %q", inputs, got, want)

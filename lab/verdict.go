@@ -137,13 +137,14 @@ type Verdict struct {
 	Attempts   []Attempt      `json:"attempts"`
 	Inputs     string         `json:"inputs,omitempty"` // SHA-256 of everything it was made from; absent: not known
 	Reused     string         `json:"reused,omitempty"` // the run that it was taken over from
+	Shard      int            `json:"shard,omitempty"`  // that ran and traced it, from 1, in a run that was merged
 }
 
 // Comparable is the verdict without what two runs of the same cell and seed
 // may measure differently: the time, and where in the capture a packet lies;
 // and without which of the two ran the cell.
 func (v Verdict) Comparable() Verdict {
-	v.Reused = ""
+	v.Reused, v.Shard = "", 0
 	v.HandshakeMS, v.Evidence = 0, nil
 	v.ClientClaim, v.ServerClaim = "", "" // a server's may come too late to be heard
 	v.Attempts = slices.Clone(v.Attempts)

@@ -56,7 +56,7 @@ func everything() lab.Verdict {
 		Hellos:  []lab.HelloSeen{{Message: "ClientHello", Bytes: 1449, Predicted: 1449}},
 		Trigger: "size", Threshold: 1449, Why: "because", Traced: "it was so", Like: "y", TriageRuns: 2,
 		Triage: []lab.Trial{{Changed: "a clean link", Cell: "x", Seed: 3, Outcome: lab.Failure, Cause: lab.CausePacketLoss}}, Remedy: "do this", Capture: "captures/a-1.pcapng",
-		Known: "a", Inputs: strings.Repeat("0123456789abcdef", 4), Reused: "20261123-044400-7f3a",
+		Known: "a", Inputs: strings.Repeat("0123456789abcdef", 4), Reused: "20261123-044400-7f3a", Shard: 2,
 		Control:  []lab.ControlTaken{{Kind: lab.ControlClean, Cell: "x", Outcome: lab.Hybrid}},
 		Attempts: []lab.Attempt{{Outcome: lab.Failure, Cause: lab.CausePacketLoss}},
 	}

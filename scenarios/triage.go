@@ -42,6 +42,7 @@ func (s *Session) Triage(ctx context.Context, progress io.Writer) error {
 			mu.Lock()
 			defer mu.Unlock()
 			for _, v := range traced {
+				v.Shard = 0 // traced here, with the whole of its group
 				better[v.Cell] = v
 			}
 		})

@@ -21,17 +21,19 @@ func Replay(field Field, d *lab.RunDir, verdicts []lab.Verdict) error {
 		return nil
 	}
 	place := map[string]int{}
-	var findings []Finding
+	findings := map[int][]Finding{} // by shard: each traced its own
 	for i, v := range verdicts {
 		place[v.Cell] = i
 		if v.Outcome.Finding() && v.Known == "" {
-			findings = append(findings, Finding{v, firsts[v.Cell]})
+			findings[v.Shard] = append(findings[v.Shard], Finding{v, firsts[v.Cell]})
 		}
 	}
-	groups := Groups(findings)
-	for _, g := range groups[:min(len(groups), MostGroups)] {
-		for _, v := range Trace(field, g, recorded(trials)) {
-			verdicts[place[v.Cell]] = v
+	for _, shard := range findings {
+		groups := Groups(shard)
+		for _, g := range groups[:min(len(groups), MostGroups)] {
+			for _, v := range Trace(field, g, recorded(trials)) {
+				verdicts[place[v.Cell]] = v
+			}
 		}
 	}
 	return nil

@@ -105,6 +105,36 @@ func TestShardsAreTheRun(t *testing.T) {
 	}
 }
 
+// TestMergedTriage: findings were traced shard by shard, and are when the
+// merged run is judged again: also where a trial is a cell of another shard.
+func TestMergedTriage(t *testing.T) {
+	dir := t.TempDir()
+	args := []string{"merge", "--out", filepath.Join(dir, "merged")}
+	want := map[string]lab.Verdict{}
+	for i := 1; i <= 2; i++ {
+		a := stored(t, "0ms")
+		a.Shard = fmt.Sprintf("%d/2", i)
+		d, _ := traced(t, a, filepath.Join(dir, fmt.Sprint(i)), "", nil)
+		for id, v := range read(t, d) {
+			want[id] = v
+		}
+		args = append(args, d.Dir)
+	}
+	if exit, stdout, stderr := do(t, args...); exit > exitFindings {
+		t.Fatalf("merge: exit %d\n%s%s", exit, stdout, stderr)
+	}
+	merged, err := lab.OpenRun(filepath.Join(dir, "merged"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := read(t, merged); !reflect.DeepEqual(got, want) || merged.Report.Counts[lab.Size] < 4 {
+		t.Errorf("merged, the verdicts are others: %d and %d, %v", len(got), len(want), merged.Report.Counts)
+	}
+	if _, stdout, stderr := do(t, "judge", "--dry-run", merged.Dir); !strings.Contains(stdout, " 0 changed") {
+		t.Errorf("judged again: %s%s", stdout, stderr)
+	}
+}
+
 // TestMergeRefuses what is not all shards of one plan.
 func TestMergeRefuses(t *testing.T) {
 	dir := t.TempDir()
