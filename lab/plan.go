@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"bytes"
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
@@ -159,14 +160,30 @@ func (p Plan) Boxes() []string {
 	return slices.Sorted(maps.Keys(seen))
 }
 
-// Shard keeps every n-th cell, starting with the i-th (1 <= i <= n). The n
-// shards are disjoint and together are the plan.
+// Shard keeps every n-th cell, starting with the i-th (1 <= i <= n), of the
+// cells in an order that mixes the axes: in the order of ids, where a link comes
+// round every eighth cell, one of four shards would have all the cells that
+// wait. The n shards are disjoint and together are the plan.
 func (p Plan) Shard(i, n int) Plan {
 	out := Plan{Excluded: p.Excluded}
-	for k, c := range p.Cells {
+	type card struct {
+		sum [sha256.Size]byte
+		at  int
+	}
+	deck := make([]card, len(p.Cells))
+	for at, c := range p.Cells {
+		deck[at] = card{sha256.Sum256([]byte(c.ID)), at}
+	}
+	slices.SortFunc(deck, func(a, b card) int { return bytes.Compare(a.sum[:], b.sum[:]) })
+	var hand []int
+	for k, c := range deck {
 		if k%n == i-1 {
-			out.Cells = append(out.Cells, c)
+			hand = append(hand, c.at)
 		}
+	}
+	slices.Sort(hand) // as in the plan
+	for _, at := range hand {
+		out.Cells = append(out.Cells, p.Cells[at])
 	}
 	return out
 }

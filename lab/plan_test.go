@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -103,6 +104,31 @@ func TestShardsAreThePlan(t *testing.T) {
 	slices.Sort(all)
 	if len(all) != len(p.Cells) || len(slices.Compact(all)) != len(p.Cells) {
 		t.Errorf("3 shards hold %d cells, the plan %d", len(all), len(p.Cells))
+	}
+}
+
+// TestShardsAreAlike: an axis that comes round as often as there are shards is
+// not dealt to one of them.
+func TestShardsAreAlike(t *testing.T) {
+	var p Plan
+	links := []string{"a", "b", "c", "d", "e", "f", "g", "hole"}
+	for n := range 4000 {
+		p.Cells = append(p.Cells, Cell{ID: fmt.Sprintf("%05d/%s", n, links[n%8]), Link: links[n%8]})
+	}
+	for i := 1; i <= 4; i++ {
+		s := p.Shard(i, 4)
+		holes := 0
+		for _, c := range s.Cells {
+			if c.Link == "hole" {
+				holes++
+			}
+		}
+		if len(s.Cells) != 1000 || holes < 90 || holes > 160 {
+			t.Errorf("shard %d has %d cells, %d of them in the hole, want 1,000 and about 125", i, len(s.Cells), holes)
+		}
+		if !slices.IsSortedFunc(s.Cells, func(a, b Cell) int { return strings.Compare(a.ID, b.ID) }) || !slices.EqualFunc(s.Cells, p.Shard(i, 4).Cells, func(a, b Cell) bool { return a.ID == b.ID }) {
+			t.Errorf("shard %d is in another order, or another each time", i)
+		}
 	}
 }
 
