@@ -264,7 +264,7 @@ func readCapture(d *lab.RunDir, o lab.Observation) (s stored, err error) {
 		return s, err
 	}
 	defer in.Close()
-	if s.raw, err = io.ReadAll(io.LimitReader(in, mostBundle)); err != nil {
+	if s.raw, err = io.ReadAll(io.LimitReader(in, MostBytes)); err != nil {
 		return s, err
 	}
 	if sum := sha256.Sum256(s.raw); o.CaptureSHA256 != "" && o.CaptureSHA256 != hex.EncodeToString(sum[:]) {

@@ -21,9 +21,9 @@ const (
 
 // Limits of a bundle.
 const (
-	mostBundle = 64 << 20 // bytes
-	mostFiles  = 256
-	mostName   = 100
+	MostBytes = 64 << 20 // in all
+	mostFiles = 256
+	mostName  = 100
 )
 
 // Pack makes the zip: the files, their manifest and, with a key, its
@@ -95,8 +95,8 @@ func proper(files []File) error {
 			return fmt.Errorf("file name %.120q: want letters, digits, dots, dashes and slashes, and no way out", f.Name)
 		case seen[folded]:
 			return fmt.Errorf("file %q is there twice", f.Name)
-		case size > mostBundle:
-			return fmt.Errorf("more than %d MiB in all", mostBundle>>20)
+		case size > MostBytes:
+			return fmt.Errorf("more than %d MiB in all", MostBytes>>20)
 		}
 		seen[folded] = true
 	}
@@ -109,8 +109,8 @@ func proper(files []File) error {
 // unzipped reads a bundle back. What zipped would not have written, to the
 // byte, is refused.
 func unzipped(data []byte) ([]File, error) {
-	if len(data) > mostBundle {
-		return nil, fmt.Errorf("it is larger than %d MiB", mostBundle>>20)
+	if len(data) > MostBytes {
+		return nil, fmt.Errorf("it is larger than %d MiB", MostBytes>>20)
 	}
 	r, err := zip.NewReader(bytes.NewReader(data), int64(len(data)))
 	if err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -30,7 +31,7 @@ Exit code: 0 all is right, 1 something is not, 2 usage.`,
 			if err != nil {
 				return err
 			}
-			data, err := os.ReadFile(args[0])
+			data, err := readBundle(args[0])
 			if err != nil {
 				return fmt.Errorf("read bundle: %w", err)
 			}
@@ -46,4 +47,15 @@ Exit code: 0 all is right, 1 something is not, 2 usage.`,
 	}
 	cmd.Flags().StringVar(&pub, "key", "", "the signer's ed25519 public key (PEM, as openssl pkey -pubout writes it)")
 	return cmd
+}
+
+// readBundle reads as much of a file as a bundle can be, and a byte more, by
+// which it is found too long.
+func readBundle(name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, evidence.MostBytes+1))
 }
