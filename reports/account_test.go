@@ -129,6 +129,22 @@ func TestStock(t *testing.T) {
 	}
 }
 
+// What shows in the stock tools is said by outcome.
+func TestWhatToExpect(t *testing.T) {
+	for want, change := range map[string]func(*lab.Verdict){
+		"No output":           func(*lab.Verdict) {},
+		"finding is x25519":   func(v *lab.Verdict) { v.Outcome, v.Group = lab.Downgrade, "x25519" },
+		"another server's":    func(v *lab.Verdict) { v.Outcome = lab.Misroute },
+		"is another group in": func(v *lab.Verdict) { v.Cause = lab.CauseUnexpectedGroup },
+	} {
+		f := reset()
+		change(&f.Verdict)
+		if got := accounted(t, f)[reproduceFile]; !strings.Contains(got, want) {
+			t.Errorf("no %q in\n%s", want, got)
+		}
+	}
+}
+
 // spoken is a finding in which every text is one of what next gives.
 func spoken(next func() string) *evidence.Finding {
 	f := reset()

@@ -1,6 +1,7 @@
 package reports
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -151,16 +152,34 @@ func reproduce(b *strings.Builder, f *evidence.Finding) {
 	for _, c := range stock(f) {
 		fmt.Fprintf(b, "\n   %s:\n  %s\n", c.What, c.Line)
 	}
-	if len(f.Hello.Bytes) > 0 && v.Blame != "client" {
-		fmt.Fprintf(b, `
-   The first two print the beginning of the answer. 16 03 03 is a ServerHello and 15 03 an alert (such as
-   unrecognized_name: the hello asks for %q): either shows that the ClientHello got there and back. No
-   output, or "Connection reset", is the finding.
-`, "hybridlab.test")
-	}
+	b.WriteString(whatToExpect(f))
 	b.WriteString("\n3. In the captures\n\n   Wireshark and tshark open them decrypted, as far as the handshake went: the keys are embedded.\n")
 	fmt.Fprintf(b, "  tshark -r %s -O tls\n", evidence.ClientSideFile)
 	b.WriteString("\n4. That nothing here was changed\n\n  hybridlab verify BUNDLE.zip\n  sha256sum -c MANIFEST\n")
+}
+
+// whatToExpect says how the finding shows in the stock tools.
+func whatToExpect(f *evidence.Finding) string {
+	switch v := f.Verdict; {
+	case v.Blame == "client":
+		return ""
+	case v.Outcome == lab.Downgrade || v.Cause == lab.CauseUnexpectedGroup:
+		return fmt.Sprintf(`
+   openssl s_client names the group that came out, behind "Negotiated TLS1.3 group" or "Server Temp Key". The
+   finding is %s in place of what both ends prefer.
+`, cmp.Or(name(v.Group), "another group"))
+	case v.Outcome == lab.Misroute:
+		return `
+   openssl s_client shows the certificate. The finding is another server's than the one addressed.
+`
+	case len(f.Hello.Bytes) > 0:
+		return `
+   The lines with nc print the beginning of the answer. 16 03 03 is a ServerHello and 15 03 an alert (such as
+   unrecognized_name: the hello asks for "hybridlab.test"): either shows that the ClientHello got there and
+   back. No output, "Connection reset" or another alert than a direct connection gives is the finding.
+`
+	}
+	return ""
 }
 
 // verdictWords is "size, rst-after-hello, blame box NAME".
