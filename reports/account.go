@@ -188,8 +188,12 @@ func offerWords(o lab.Offer) string {
 	return list(out)
 }
 
-// expected says what the rules of both stacks allow.
+// expected says what the rules of both stacks allow. Of a downgrade they may
+// predict just that; what it falls short of is what both ends can do.
 func expected(v lab.Verdict) string {
+	if v.Outcome == lab.Downgrade {
+		return "A complete handshake, protected against quantum computers: both programs are set up for it."
+	}
 	var out []string
 	for _, p := range v.Predicted[:min(len(v.Predicted), 3)] {
 		kind, rest, _ := strings.Cut(name(p), " ")

@@ -129,6 +129,20 @@ func TestStock(t *testing.T) {
 	}
 }
 
+// What a downgrade falls short of is not what its rules predict.
+func TestExpected(t *testing.T) {
+	v := lab.Verdict{Predicted: []string{"classical x25519"}, Outcome: lab.Downgrade}
+	if got := expected(v); !strings.Contains(got, "protected against quantum computers") {
+		t.Errorf("of a downgrade: %s", got)
+	}
+	if v.Outcome = lab.Failure; !strings.Contains(expected(v), "a complete classical handshake with x25519") && !strings.Contains(expected(v), "A complete classical handshake with x25519") {
+		t.Errorf("of a failure: %s", expected(v))
+	}
+	if v.Predicted = nil; expected(v) != "A complete handshake." {
+		t.Errorf("where nothing is predicted: %s", expected(v))
+	}
+}
+
 // What shows in the stock tools is said by outcome.
 func TestWhatToExpect(t *testing.T) {
 	for want, change := range map[string]func(*lab.Verdict){
