@@ -4,8 +4,13 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"time"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 // The cells' virtual addresses live in the ranges set aside for benchmarks:
@@ -33,6 +38,9 @@ func route(via []netip.Addr) error {
 	if err := removeDefaults(); err != nil {
 		return err
 	}
+	if err := settle(); err != nil {
+		return err
+	}
 	for _, gw := range via {
 		for _, to := range ranges {
 			if to.dst.Addr().Is4() != gw.Is4() {
@@ -45,6 +53,34 @@ func route(via []netip.Addr) error {
 		}
 	}
 	return nil
+}
+
+// A router asks for its neighbours in the name of its link-local address,
+// which it may not use before nobody else is known to have it (RFC 4862 section
+// 5.4). What comes to be forwarded by then waits for a second and more.
+const (
+	settleTime = 10 * time.Second
+	settleLook = 20 * time.Millisecond
+)
+
+// settle waits, in a container that forwards, until it may use its addresses.
+func settle() error {
+	if on, _ := os.ReadFile("/proc/sys/net/ipv6/conf/all/forwarding"); strings.TrimSpace(string(on)) != "1" {
+		return nil
+	}
+	for deadline := time.Now().Add(settleTime); ; time.Sleep(settleLook) {
+		addrs, err := netlink.AddrList(nil, netlink.FAMILY_V6)
+		if err != nil {
+			return fmt.Errorf("list addresses: %w", err)
+		}
+		i := slices.IndexFunc(addrs, func(a netlink.Addr) bool { return a.Flags&unix.IFA_F_TENTATIVE != 0 })
+		switch {
+		case i < 0:
+			return nil
+		case time.Now().After(deadline):
+			return fmt.Errorf("wait for address %v: it is tentative for %v", addrs[i].IP, settleTime)
+		}
+	}
 }
 
 func removeDefaults() error {
