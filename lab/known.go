@@ -26,8 +26,9 @@ type Deviation struct {
 	Outcome Outcome `json:"outcome" yaml:"outcome"`
 	Cause   Cause   `json:"cause,omitempty" yaml:"cause"` // empty: any
 	Blame   string  `json:"blame,omitempty" yaml:"blame"` // a pattern too; empty: anybody
-	// Chance: whether a cell ends so is a matter of chance, and so attempts that
-	// disagree are explained as well if one of them ended so.
+	// Chance: whether a cell ends so is a matter of chance. So attempts that
+	// disagree are explained as well if one of them ended so, and a run without
+	// any such cell says nothing.
 	Chance bool   `json:"chance,omitempty" yaml:"chance"`
 	Reason string `json:"reason" yaml:"reason"`
 	See    string `json:"see,omitempty" yaml:"see"` // where it is written down: a bug, an advisory
@@ -164,8 +165,8 @@ type KnownSeen struct {
 
 // Gone reports whether the run looked and did not find it: it is not a
 // deviation any more, or the entry is wrong. An entry about cells that were
-// not run is not gone.
-func (k KnownSeen) Gone() bool { return k.Cells > 0 && k.Matched == 0 }
+// not run is not gone, nor is one about chance.
+func (k KnownSeen) Gone() bool { return k.Cells > 0 && k.Matched == 0 && !k.Chance }
 
 // markKnown says in the verdict which entry explains it, and keeps the books.
 func markKnown(known []KnownSeen, v *Verdict) {

@@ -203,6 +203,24 @@ func TestGone(t *testing.T) {
 	}
 }
 
+// TestSeenGone: what was looked for and not found is gone, unless it is a matter of
+// chance or was not looked for.
+func TestSeenGone(t *testing.T) {
+	for _, tt := range []struct {
+		seen KnownSeen
+		want bool
+	}{
+		{KnownSeen{Cells: 3}, true},
+		{KnownSeen{Cells: 3, Matched: 1}, false},
+		{KnownSeen{}, false},
+		{KnownSeen{Deviation: Deviation{Chance: true}, Cells: 3}, false},
+	} {
+		if got := tt.seen.Gone(); got != tt.want {
+			t.Errorf("%+v: %t", tt.seen, got)
+		}
+	}
+}
+
 // TestRecordKnown: what is known is marked on disk and counted apart.
 func TestRecordKnown(t *testing.T) {
 	head := Report{Run: "r"}
