@@ -157,7 +157,13 @@ func newPage(rep lab.Report, s *summary) page {
 		p.Boxes = append(p.Boxes, boxRow{name(b.Name), text(b.About), did, stop(text(cmp.Or(b.Origin, b.Version))), stop(text(b.Fix))})
 	}
 	for _, i := range rep.Peers {
-		p.Peers = append(p.Peers, peerRow{name(i.ID), name(i.Version), name(i.Image), name(i.Unavailable)})
+		version := name(i.Version)
+		if base, more := shapesOf(rep.Peers, i); base != i.ID {
+			continue
+		} else if more > 0 {
+			version += ", in " + count(more+1, "shape")
+		}
+		p.Peers = append(p.Peers, peerRow{name(i.ID), version, name(i.Image), name(i.Unavailable)})
 	}
 	return p
 }

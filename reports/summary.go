@@ -84,7 +84,7 @@ func (s *summary) add(rep lab.Report, v lab.Verdict) {
 	if v.Outcome.Pass() || v.Outcome == lab.Unsupported {
 		return
 	}
-	if v.Known != "" {
+	if v.Known != "" && v.Outcome.Finding() {
 		s.known++
 	}
 	k := groupKey{v.Outcome, v.Cause, v.Blame, v.Known}
