@@ -249,5 +249,8 @@ func (r Run) check() error {
 	case r.ID == "":
 		return fmt.Errorf("it names no run")
 	}
+	if _, err := r.Started.MarshalText(); err != nil {
+		return fmt.Errorf("its time cannot be written again: %w", err)
+	}
 	return nil
 }

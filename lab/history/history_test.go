@@ -221,7 +221,7 @@ func FuzzRead(f *testing.F) {
 		}
 		var b bytes.Buffer
 		if err := Write(&b, h); err != nil {
-			t.Skip(err) // a year that has five digits
+			t.Fatalf("what was read cannot be written: %v", err)
 		}
 		again, err := Read(&b, "h")
 		if err != nil || len(again) != len(h) {

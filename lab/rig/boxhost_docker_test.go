@@ -76,9 +76,11 @@ func TestRealMiddleboxDies(t *testing.T) {
 	x25519 := lab.MustOffer("x25519")
 	slow := lab.NewCell("crafted{cut=100,gap=2s}", "crafted", x25519, x25519, cleanV4, haproxySNI)
 	killed := make(chan error, 1)
+	// It is killed once the client is connected (state 01 of /proc/net/tcp),
+	// which has two seconds to go until its second segment.
 	go func() {
 		_, err := r.real[haproxySNI].agent.Run(t.Context(), agent.Command{Timeout: time.Minute, Argv: []string{"sh", "-c",
-			`until for d in /proc/[0-9]*; do read -r name < $d/comm && [ "$name" = haproxy ] && break; done 2>/dev/null; do sleep 0.05; done; sleep 0.5; kill -9 ${d#/proc/}`}})
+			`until for d in /proc/[0-9]*; do read -r name < $d/comm && [ "$name" = haproxy ] && break; done 2>/dev/null; do sleep 0.05; done; until grep -q " 01 " /proc/net/tcp; do sleep 0.05; done; kill -9 ${d#/proc/}`}})
 		killed <- err
 	}()
 	e, err := r.Run(t.Context(), slow, 1)

@@ -46,6 +46,7 @@ func TestMiddleboxes(t *testing.T) {
 	d := daemon(t)
 	for _, m := range peers.Middleboxes() {
 		t.Run(m.ID, func(t *testing.T) {
+			// One stands for all: the images of the others take CI half an hour.
 			if m.ID != "haproxy-sni@trixie" && !*everyBox {
 				t.Skip("NOT tried: go test -tags docker -run TestMiddleboxes ./lab/rig -every does")
 			}
